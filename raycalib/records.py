@@ -1,0 +1,70 @@
+"""One record type per arrow of the pipeline, each a pyarrow schema: every record keeps the columns before it.
+
+question ─generate▶ answer ─label▶ labelled answer ─features / evaluate▶ prediction
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+"""One record as a plain mapping from column to value."""
+
+PROMPT_STYLES = ("oe", "choice")
+
+QUESTION = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),  # hash of source, split, style and prompt
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("style", pa.string(), nullable=False),  # oe | choice
+        pa.field("task", pa.string(), nullable=False),  # what figures are broken down by: a family, a dataset
+        pa.field("group", pa.string(), nullable=False),  # questions of one group are resampled together
+        pa.field("fresh_entity", pa.bool_(), nullable=False),  # the thing asked about occurs in no other split
+        pa.field("prompt", pa.string(), nullable=False),  # few-shot header, may be empty
+        pa.field("context", pa.string(), nullable=False),
+        pa.field("target_prompt", pa.string(), nullable=False),
+        pa.field("target", pa.string(), nullable=False),  # the right answer, or the right option's letter
+        pa.field("options", pa.list_(pa.string()), nullable=False),  # empty in the oe style
+    ]
+)
+
+ANSWER = pa.schema(
+    [
+        *QUESTION,
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("output", pa.string(), nullable=False),  # as generated
+        pa.field("answer", pa.string(), nullable=False),  # sanitized
+        pa.field("n_answer_tokens", pa.int32(), nullable=False),
+        pa.field("log_likelihood", pa.float64()),  # sum over the answer's tokens, nats
+        pa.field("option_log_likelihoods", pa.list_(pa.float64()), nullable=False),  # empty in the oe style
+        pa.field("finish_reason", pa.string(), nullable=False),  # stop | length | error
+        pa.field("error", pa.string()),
+    ]
+)
+
+LABELLED = pa.schema(
+    [
+        *ANSWER,
+        pa.field("query_label", pa.int8()),  # 1 correct, 0 not, null unscored
+        pa.field("grader", pa.string(), nullable=False),
+        pa.field("unscored_reason", pa.string()),
+    ]
+)
+
+QUERY_LOGITS = (pa.field("logit_no", pa.float64()), pa.field("logit_yes", pa.float64()))
+
+FEATURES = pa.schema([*LABELLED, *QUERY_LOGITS, pa.field("feature", pa.list_(pa.float32()))])
+"""Labelled answers with the base model's query logits and its last hidden state after the answer."""
+
+PREDICTION = pa.schema(
+    [
+        *[
+            LABELLED.field(name)
+            for name in ("row_id", "split", "style", "task", "group", "fresh_entity", "model", "query_label")
+        ],
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("logit", pa.float64()),  # log-odds that the answer is correct; null where the method has none
+        pa.field("p_correct", pa.float64()),  # in [0, 1]
+    ]
+)

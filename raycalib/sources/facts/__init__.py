@@ -1,0 +1,1 @@
+"""Embedded real facts, authored for raycalib."""
