@@ -1,0 +1,1 @@
+"""From logits to predictions, and from predictions to figures with intervals."""

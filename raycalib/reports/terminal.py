@@ -1,0 +1,118 @@
+"""The summary as tables for a terminal or a log file, 120 columns wide."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from raycalib.reports.figures import (
+    Combo,
+    Row,
+    best_text,
+    combos,
+    figure,
+    figure_text,
+    number_text,
+    select,
+)
+from raycalib.reports.wording import method_name, split_title, untempered
+
+WIDTH = 120
+FIRST_WIDTH = 22  # what six columns of figures leave
+DEFAULT_SPLITS = ("test", "heldout_families")
+FIGURE_COLUMNS = {"accuracy": "accuracy", "ece": "ECE", "auroc": "AUROC", "brier": "Brier"}
+MARKED = ("ece", "auroc")
+CAPTION = (
+    "ECE, Brier: lower is better; AUROC: higher. [95 % bootstrap interval]. * best ECE, AUROC of the combo."
+    " floor: mean ECE of a perfectly calibrated model on as many questions."
+)
+
+
+def summary_table(summary: Sequence[Row], splits: Sequence[str] = DEFAULT_SPLITS) -> Table:
+    """Returns a grid with one titled table per split that has rows: combos × methods with their intervals.
+
+    The best ECE and AUROC of a combo are bold and starred, since a log file has no bold. Text from data is
+    never read as markup.
+
+    Args:
+        summary: The report's summary rows.
+        splits: Which splits, in this order.
+
+    Returns:
+        A renderable at most 120 columns wide.
+    """
+    grid = Table.grid(expand=False)
+    grid.add_column()
+    for split in splits:
+        rows = select(summary, split=split)
+        if rows:
+            grid.add_row(_split_table(rows, split))
+    return grid
+
+
+def print_summary(summary: Sequence[Row], console: Console | None = None) -> None:
+    """Prints the tables; without a console to standard output, at width 120 when that is no terminal."""
+    target = console or Console()
+    if console is None and not target.is_terminal:
+        target = Console(width=WIDTH, color_system=None)
+    if not summary:
+        target.print("No figures: the summary has no rows.", markup=False)
+        return
+    target.print(summary_table(summary))
+
+
+def _split_table(rows: Sequence[Row], split: str) -> Table:
+    table = Table(
+        title=Text(split_title(split), style="bold"),
+        caption=Text(_caption(rows), style="dim"),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+    )
+    table.add_column("combo, method", overflow="fold", max_width=FIRST_WIDTH)
+    table.add_column("n", justify="right", no_wrap=True)
+    for metric, title in FIGURE_COLUMNS.items():
+        table.add_column(title, no_wrap=True)
+        if metric == "ece":
+            table.add_column("floor", style="dim", no_wrap=True)
+    for combo in combos(rows):
+        _add_combo(table, combo, select(rows, combo))
+    return table
+
+
+def _add_combo(table: Table, combo: Combo, rows: Sequence[Row]) -> None:
+    table.add_row(Text(str(combo), style="bold"))
+    best = {metric: best_text(rows, metric) for metric in MARKED}
+    for row in rows:
+        cells = [Text(f" {_short_name(str(row['method']))}"), Text(str(row.get("n", "")))]
+        for metric in FIGURE_COLUMNS:
+            cells.append(_cell(row, metric, best.get(metric)))
+            if metric == "ece":
+                cells.append(Text(number_text(figure(row, "ece_noise_floor", "mean"))))
+        table.add_row(*cells)
+    table.add_section()
+
+
+def _cell(row: Row, metric: str, best: str | None) -> Text:
+    text = figure_text(row, metric)
+    if metric not in MARKED:
+        return Text(text)
+    is_best = best is not None and number_text(figure(row, metric)) == best
+    return Text(f"{text}*", style="bold") if is_best else Text(text)
+
+
+def _short_name(method: str) -> str:
+    """Returns the method's name in at most 21 columns, for the six metrics to fit beside it."""
+    base = untempered(method)
+    return method_name(base) if base == method else f"{method_name(base)} + temp."
+
+
+def _caption(rows: Sequence[Row]) -> str:
+    unscored = max(int(row.get("n_unscored") or 0) for row in rows)
+    if not unscored:
+        return CAPTION
+    return f"{CAPTION} Up to {unscored} unscored rows per line are not in these figures."

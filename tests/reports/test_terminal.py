@@ -1,0 +1,55 @@
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from raycalib.reports import print_summary, summary_table
+
+
+def _printed(summary: list[dict[str, Any]], **options: Any) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=120, **options).print(summary_table(summary))
+    return stream.getvalue()
+
+
+def test_fits_120_columns_with_whole_figures(report: dict[str, Any]) -> None:
+    lines = _printed(report["summary"]).splitlines()
+    assert max(map(len, lines)) <= 120
+    assert not any("…" in line for line in lines)
+    assert sum("LoRA + Prompt + temp." in line for line in lines) == 8
+
+
+def test_log_file_has_no_escape_codes(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(report["summary"])
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "0.409 [0.388, 0.432]" in printed
+
+
+def test_best_is_starred_and_bold(report: dict[str, Any]) -> None:
+    rows = [row for row in report["summary"] if row["model"] == "llama2:7b" and row["style"] == "oe"]
+    starred = [line for line in _printed(rows).splitlines() if "]*" in line]
+    assert [line.count("]*") for line in starred] == [1, 2, 1, 2]
+    assert "\x1b[1m" in _printed(rows, force_terminal=True, color_system="standard")
+
+
+def test_one_table_per_split_in_plain_words(report: dict[str, Any]) -> None:
+    printed = _printed(report["summary"])
+    assert printed.index("Test: new questions") < printed.index("Held-out families:")
+    assert "fresh" not in printed
+
+
+def test_undefined_is_a_dash(report: dict[str, Any]) -> None:
+    heldout = _printed([row for row in report["summary"] if row["split"] == "heldout_families"])
+    assert sum("family rate" in line and " – " in line for line in heldout.splitlines()) == 4
+
+
+def test_model_names_are_not_markup(report: dict[str, Any]) -> None:
+    rows = [row | {"model": "[red]x[/red]"} for row in report["summary"][:7]]
+    assert "[red]x[/red]" in _printed(rows)
+
+
+def test_empty_summary_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary([])
+    assert "No figures" in capsys.readouterr().out
