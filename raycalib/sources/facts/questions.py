@@ -8,12 +8,10 @@ from raycalib.prompts import Example, choice_context, open_ended_context
 from raycalib.records import PROMPT_STYLES, Row
 from raycalib.sources.facts.catalogue import all_facts, all_families
 from raycalib.sources.facts.family import Fact
-from raycalib.sources.facts.splits import PRETRAIN_QUERY, SPLITS, TRAIN, split_of
+from raycalib.sources.facts.splits import PRETRAIN_QUERY, SPLITS, split_of
 
 SOURCE = "facts"
 N_OPTIONS = 4
-TRAIN_PHRASINGS = 2
-"""Training facts are asked in two phrasings, the others in one."""
 
 
 def fact_questions(style: str, split: str, seed: int, limit: int | None = None) -> list[Row]:
@@ -34,9 +32,7 @@ def fact_questions(style: str, split: str, seed: int, limit: int | None = None) 
         raise ValueError(f"split: {split!r} is unknown; allowed: {', '.join(SPLITS)}")
     by_split, fresh = _dealt(seed)
     rows = [
-        _question(fact, style, split, phrasing, seed, fact.entity in fresh)
-        for fact in by_split[split]
-        for phrasing in _phrasings(fact, split, seed)
+        _question(fact, style, split, _phrasing(fact, seed), seed, fact.entity in fresh) for fact in by_split[split]
     ]
     rows.sort(key=lambda row: stable_uniform("order", seed, row["group"], row["context"]))
     return rows[:limit]
@@ -60,11 +56,9 @@ def facts_by_split(seed: int) -> dict[str, list[Fact]]:
     return {split: list(_dealt(seed)[0][split]) for split in (*SPLITS, PRETRAIN_QUERY)}
 
 
-def _phrasings(fact: Fact, split: str, seed: int) -> list[str]:
+def _phrasing(fact: Fact, seed: int) -> str:
     phrasings = all_families()[fact.family].phrasings
-    start = stable_seed("phrasing", seed, fact.family, fact.entity) % len(phrasings)
-    count = TRAIN_PHRASINGS if split == TRAIN else 1
-    return [phrasings[(start + step) % len(phrasings)] for step in range(min(count, len(phrasings)))]
+    return phrasings[stable_seed("phrasing", seed, fact.family, fact.entity) % len(phrasings)]
 
 
 def _question(fact: Fact, style: str, split: str, phrasing: str, seed: int, fresh: bool) -> Row:

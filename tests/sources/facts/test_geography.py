@@ -76,7 +76,9 @@ def test_wrong_answers(family: Family) -> None:
 def test_plain_text(family: Family) -> None:
     for fact in family.facts:
         for text in (fact.subject, fact.answer, *fact.distractors):
-            assert text.isascii() and text == text.strip() and not text.endswith((".", ",")), fact
+            assert text.isascii(), fact
+            assert text == text.strip(), fact
+            assert not text.endswith((".", ",")), fact
 
 
 @pytest.mark.parametrize("name", sorted(ANSWER_PATTERNS))

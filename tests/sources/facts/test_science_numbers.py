@@ -81,7 +81,8 @@ def test_facts_are_well_formed(family: Family) -> None:
     for fact in family.facts:
         texts = (fact.subject, fact.answer, *fact.distractors)
         assert all(text.isascii() and text == text.strip() and text for text in texts), fact
-        assert 1 <= len(fact.answer.split()) <= 3 and fact.answer[-1] not in ".,;:!?", fact
+        assert 1 <= len(fact.answer.split()) <= 3, fact
+        assert fact.answer[-1] not in ".,;:!?", fact
         assert len(set(fact.distractors)) == len(fact.distractors) >= 3, fact
         assert fact.answer.lower() not in {text.lower() for text in fact.distractors}, fact
 

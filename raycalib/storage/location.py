@@ -1,0 +1,129 @@
+"""A directory on a local disk or an object store, with atomic writes."""
+
+from dataclasses import dataclass
+import json
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import fsspec
+
+from raycalib.errors import DataError, StorageError
+
+
+@dataclass(frozen=True)
+class Location:
+    """A directory named by a path or an fsspec URI (``s3://…``, ``gs://…``); plain data, so it pickles to workers."""
+
+    uri: str
+
+    def __truediv__(self, name: str) -> "Location":
+        return Location(f"{self.uri.rstrip('/')}/{name}")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a directory of the local file system."""
+        return "://" not in self.uri or self.uri.startswith("file://")
+
+    @property
+    def local_path(self) -> Path:
+        """The local directory.
+
+        Raises:
+            StorageError: the location is on an object store.
+        """
+        if not self.is_local:
+            raise StorageError(f"{self.uri} is not a local directory")
+        return Path(self.uri.removeprefix("file://"))
+
+    def absolute(self) -> "Location":
+        """The same place, independent of the working directory."""
+        return Location(str(self.local_path.absolute())) if self.is_local else self
+
+    def names(self) -> list[str]:
+        """Sorted names of what lies directly here; empty if the place does not exist."""
+        filesystem, path = fsspec.core.url_to_fs(self.uri)
+        filesystem.invalidate_cache()
+        if not filesystem.exists(path):
+            return []
+        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or directory of this name lies here."""
+        filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+        return bool(filesystem.exists(path))
+
+    def read_bytes(self, name: str) -> bytes:
+        """The file's content.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+        try:
+            content: bytes = filesystem.cat_file(path)
+        except OSError as error:
+            raise StorageError(f"cannot read {(self / name).uri}: {error}") from error
+        return content
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Writes a file whole or not at all: a temporary name and a rename locally, one PUT on an object store.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            if self.is_local:
+                _write_locally(self.local_path / name, content)
+            else:
+                filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+                filesystem.pipe_file(path, content)
+        except OSError as error:
+            raise StorageError(f"cannot write {(self / name).uri}: {error}") from error
+
+    def read_json(self, name: str) -> Any:
+        """The file's JSON.
+
+        Raises:
+            StorageError: it cannot be read.
+            DataError: it is not JSON.
+        """
+        try:
+            return json.loads(self.read_bytes(name))
+        except ValueError as error:
+            raise DataError(f"{(self / name).uri} is not JSON: {error}; delete it and run again") from error
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes readable JSON, whole or not at all."""
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        self.write_bytes(name, (text + "\n").encode())
+
+    def remove(self) -> None:
+        """Removes this directory and all in it."""
+        filesystem, path = fsspec.core.url_to_fs(self.uri)
+        filesystem.rm(path, recursive=True)
+
+    def check_writable(self) -> None:
+        """Creates the directory and writes and removes one file in it.
+
+        Raises:
+            StorageError: the place cannot be written, with the cause.
+        """
+        probe = f".probe-{uuid4().hex}"
+        self.write_bytes(probe, b"")
+        filesystem, path = fsspec.core.url_to_fs((self / probe).uri)
+        filesystem.rm_file(path)
+
+
+def _write_locally(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

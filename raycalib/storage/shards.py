@@ -1,0 +1,79 @@
+"""Parquet shards: 64 to 1,000 rows each, written whole under an attempt id."""
+
+from collections.abc import Iterator, Sequence
+import io
+import re
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from raycalib.errors import DataError
+from raycalib.records import Row
+from raycalib.storage.location import Location
+
+SHARD_NAME = re.compile(r"part-(\d{5})-[0-9a-f]{8}\.parquet")
+
+
+def write_shard(place: Location, index: int, rows: Sequence[Row], schema: pa.Schema) -> str:
+    """Writes the rows as one shard and returns its file name.
+
+    The name holds an attempt id, so that a worker thought dead cannot overwrite the shard that counts.
+
+    Raises:
+        DataError: a row does not fit the schema.
+        StorageError: the shard cannot be written.
+    """
+    try:
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+        table.validate(full=True)
+        _check_nulls(table)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"shard {index} of {place.uri}: a row does not fit the schema: {error}") from error
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    name = f"part-{index:05d}-{uuid4().hex[:8]}.parquet"
+    place.write_bytes(name, buffer.getvalue())
+    return name
+
+
+def _check_nulls(table: pa.Table) -> None:
+    for field in table.schema:
+        if not field.nullable and table[field.name].null_count:
+            raise pa.ArrowInvalid(f"column {field.name!r} has {table[field.name].null_count} empty values")
+
+
+def find_shards(place: Location) -> dict[int, str]:
+    """File names of the finished shards by index; of several attempts the first in order of name."""
+    found: dict[int, str] = {}
+    for name in place.names():
+        if match := SHARD_NAME.fullmatch(name):
+            found.setdefault(int(match[1]), name)
+    return found
+
+
+def read_shard(place: Location, name: str, columns: Sequence[str] | None = None) -> list[Row]:
+    """Rows of one shard, in order.
+
+    Raises:
+        StorageError: it cannot be read.
+        DataError: it is not Parquet, or a column is missing.
+    """
+    content = place.read_bytes(name)
+    try:
+        table = pq.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise DataError(
+            f"{(place / name).uri} is not a readable Parquet file: {error}; delete it and run again"
+        ) from error
+    missing = set(columns or ()) - set(table.column_names)
+    if missing:
+        raise DataError(f"{(place / name).uri} lacks the columns {sorted(missing)}; it has {table.column_names}")
+    rows: list[Row] = table.to_pylist()
+    return rows
+
+
+def read_rows(place: Location, names: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """Rows of several shards, one after the other."""
+    for name in names:
+        yield from read_shard(place, name, columns)

@@ -1,0 +1,67 @@
+from itertools import pairwise
+
+import pyarrow as pa
+import pytest
+
+from raycalib.records import ANSWER, FEATURES, LABELLED, PREDICTION, PROMPT_STYLES, QUERY_LOGITS, QUESTION
+
+CHAIN = (QUESTION, ANSWER, LABELLED, FEATURES)
+QUESTION_ROW = {
+    "row_id": "r",
+    "source": "facts",
+    "split": "test",
+    "style": "choice",
+    "task": "sum_pair",
+    "group": "g",
+    "fresh_entity": False,
+    "prompt": "",
+    "context": "Question: 2 + 2?",
+    "target_prompt": "\nAnswer:",
+    "target": "a",
+    "options": ["4", "5"],
+}
+
+
+def test_each_record_keeps_the_columns_before_it() -> None:
+    for before, after in pairwise(CHAIN):
+        assert after.names[: len(before.names)] == before.names
+        assert len(after.names) > len(before.names)
+        assert all(after.field(name).equals(before.field(name)) for name in before.names)
+
+
+@pytest.mark.parametrize("schema", [*CHAIN, PREDICTION])
+def test_columns_are_named_once(schema: pa.Schema) -> None:
+    assert len(set(schema.names)) == len(schema.names)
+
+
+def test_a_prediction_keeps_what_figures_need() -> None:
+    kept = {"row_id", "split", "style", "task", "group", "fresh_entity", "model", "query_label"}
+    assert set(PREDICTION.names) == kept | {"method", "logit", "p_correct"}
+    assert all(PREDICTION.field(name).equals(LABELLED.field(name)) for name in kept)
+
+
+def test_what_may_be_missing() -> None:
+    nullable = {field.name for field in FEATURES if field.nullable}
+    assert nullable == {
+        "log_likelihood",
+        "error",
+        "query_label",
+        "unscored_reason",
+        "logit_no",
+        "logit_yes",
+        "feature",
+    }
+    assert {field.name for field in PREDICTION if field.nullable} == {"query_label", "logit", "p_correct"}
+
+
+def test_query_logits_are_the_features_own() -> None:
+    assert [field.name for field in QUERY_LOGITS] == ["logit_no", "logit_yes"]
+    assert all(FEATURES.field(field.name).equals(field) for field in QUERY_LOGITS)
+
+
+def test_a_question_goes_through_its_schema_unchanged() -> None:
+    assert pa.Table.from_pylist([QUESTION_ROW], schema=QUESTION).to_pylist() == [QUESTION_ROW]
+
+
+def test_styles() -> None:
+    assert PROMPT_STYLES == ("oe", "choice")
