@@ -11,7 +11,7 @@ PROBABILITY_FLOOR = 1e-6
 
 
 def log_odds(probability: float) -> float:
-    """log(p / (1 - p)), with p kept within 1e-6 of 0 and 1.
+    """log(p / (1 - p)), with p kept 1e-6 away from 0 and 1.
 
     >>> log_odds(0.5)
     0.0
@@ -20,11 +20,15 @@ def log_odds(probability: float) -> float:
     return math.log(bounded) - math.log1p(-bounded)
 
 
-def answer_likelihood(row: Row) -> float | None:
-    """Probability that the model gave its answer, the product over its tokens; in [0, 1]."""
+def answer_log_odds(row: Row) -> float | None:
+    """Log-odds of the probability that the model gave its answer (the product over its tokens).
+
+    Computed from the logarithm, so that very unlikely answers keep their order; None where there is no answer.
+    """
     if row["log_likelihood"] is None:
         return None
-    return min(1.0, math.exp(row["log_likelihood"]))
+    log_p = min(float(row["log_likelihood"]), math.log1p(-PROBABILITY_FLOOR))
+    return log_p - math.log(-math.expm1(log_p))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,90 @@
+"""LoRA adapters in PEFT's own layout."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+import warnings
+
+from peft import LoraConfig, PeftModel, get_peft_model
+import safetensors
+import safetensors.torch
+import torch
+from transformers import PreTrainedModel
+
+from raycalib.errors import ModelError
+from raycalib.lm.lora_settings import LoraSettings
+from raycalib.storage import Location
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+
+
+def attach_lora(model: PreTrainedModel, settings: LoraSettings, seed: int) -> PeftModel:
+    """The model with a fresh adapter in place, everything else frozen; at first it changes nothing (B is zero)."""
+    with torch.random.fork_rng(devices=[]), _known_warnings_ignored():
+        torch.manual_seed(seed)
+        try:
+            return get_peft_model(model, _peft_config(settings))
+        except ValueError as error:
+            raise ModelError(
+                f"lora.targets: {', '.join(settings.targets)} are not all in the model: {error}"
+            ) from error
+
+
+@contextmanager
+def _known_warnings_ignored() -> Iterator[None]:
+    """PEFT 0.21 reads a property that transformers 5.23 has renamed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
+
+
+def _peft_config(settings: LoraSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=list(settings.targets),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def save_adapter(model: PeftModel, place: Location) -> None:
+    """Writes the adapter in PEFT's layout: ``adapter_config.json`` and ``adapter_model.safetensors``."""
+    with TemporaryDirectory() as folder:
+        model.save_pretrained(folder, safe_serialization=True)
+        config = json.loads((Path(folder) / ADAPTER_CONFIG).read_text())
+        config["target_modules"] = sorted(config["target_modules"])  # PEFT keeps a set: its order is the hash seed's
+        place.write_json(ADAPTER_CONFIG, config)
+        place.write_bytes(ADAPTER_WEIGHTS, (Path(folder) / ADAPTER_WEIGHTS).read_bytes())
+
+
+def load_adapter(model: PreTrainedModel | PeftModel, place: Location, name: str) -> PeftModel:
+    """The model with a saved adapter under this name, beside others it may have.
+
+    Raises:
+        ModelError: the adapter does not fit the model; PEFT alone would skip such keys with a warning.
+    """
+    with TemporaryDirectory() as folder, _known_warnings_ignored():
+        for file in ADAPTER_FILES:
+            (Path(folder) / file).write_bytes(place.read_bytes(file))
+        try:
+            saved = set(safetensors.torch.load_file(Path(folder) / ADAPTER_WEIGHTS))
+            if isinstance(model, PeftModel):
+                loaded = model
+                model.load_adapter(folder, adapter_name=name)
+            else:
+                loaded = PeftModel.from_pretrained(model, folder, adapter_name=name)
+        except (KeyError, RuntimeError, TypeError, ValueError, safetensors.SafetensorError) as error:
+            cause = str(error).strip().splitlines()[0]
+            raise ModelError(f"adapter: {place.uri} does not fit the model: {cause}") from error
+    have = {key.replace(f".{name}.", ".") for key in loaded.state_dict() if f".{name}." in key}
+    if saved != have:
+        raise ModelError(
+            f"adapter: {place.uri} does not fit the model: {len(saved - have)} of its {len(saved)} tensors have no "
+            f"place, {len(have - saved)} places have no tensor"
+        )
+    return loaded.eval()

@@ -1,0 +1,62 @@
+"""Loads tokenizers and causal language models: safetensors only, no remote code, no added tokens."""
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from raycalib.errors import ModelError
+from raycalib.lm.names import DtypeName, ModelSource
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The model's tokenizer, as it is: raycalib never adds tokens.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source.path, local_files_only=source.is_local
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model: the tokenizer of {source.name!r} cannot be loaded: {_first_line(error)}") from error
+    return tokenizer
+
+
+def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto") -> PreTrainedModel:
+    """The model in evaluation mode, on the GPU if there is one.
+
+    Args:
+        source: where it lies.
+        dtype: ``auto`` is bfloat16 on a GPU and float32 on a CPU.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    logging.disable_progress_bar()
+    device = preferred_device()
+    name = ("bfloat16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            source.path, dtype=getattr(torch, name), use_safetensors=True, local_files_only=source.is_local
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model: {source.name!r} cannot be loaded: {_first_line(error)}") from error
+    return model.to(device).eval()
+
+
+def preferred_device() -> torch.device:
+    """The first GPU that this process sees, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """An existing token to pad with; padding is always masked, so which one does not matter."""
+    for candidate in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
+        if candidate is not None:
+            return int(candidate)
+    return 0
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

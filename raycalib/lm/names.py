@@ -1,0 +1,110 @@
+"""Which weights a model name stands for: the paper's six names, any hub id, any directory."""
+
+from dataclasses import dataclass
+import hashlib
+from pathlib import Path
+from typing import Literal, get_args
+
+from raycalib.errors import ModelError
+from raycalib.hashing import stable_hash
+
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES: tuple[str, ...] = get_args(DtypeName)
+"""Precision of a model's weights; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
+
+HUB_IDS = {
+    "llama2:7b": "meta-llama/Llama-2-7b-hf",
+    "llama2:7b-chat": "meta-llama/Llama-2-7b-chat-hf",
+    "llama2:13b": "meta-llama/Llama-2-13b-hf",
+    "llama2:13b-chat": "meta-llama/Llama-2-13b-chat-hf",
+    "mistral:7b": "mistralai/Mistral-7B-v0.1",
+    "mistral:7b-instruct": "mistralai/Mistral-7B-Instruct-v0.2",
+}
+"""The six names of the paper."""
+
+EMBEDDED_ROOT = "embedded"
+"""The model root that names the stand-ins which come with the package."""
+
+HASHED_WHOLE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSource:
+    """Where a model's weights and tokenizer come from.
+
+    Attributes:
+        name: as the user wrote it.
+        path: a local directory, or a hub id.
+        is_local: whether ``path`` is a directory.
+    """
+
+    name: str
+    path: str
+    is_local: bool
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of a file name."""
+        if self.name in HUB_IDS:
+            return self.name.replace(":", "-")
+        kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(self.name).name)
+        return f"{kept}-{stable_hash(self.name)[:6]}"
+
+    def fingerprint(self) -> str:
+        """Changes when the weights do: a local directory's files, hashed; a hub id as it is.
+
+        Weights above 64 MiB count by size and time of change, since hashing them takes minutes.
+        """
+        if not self.is_local:
+            return stable_hash("hub", self.path)
+        parts: list[object] = []
+        for file in sorted(Path(self.path).glob("*")):
+            if file.suffix in {".json", ".safetensors", ".model"}:
+                stat = file.stat()
+                whole = stat.st_size <= HASHED_WHOLE_BYTES
+                content = hashlib.sha256(file.read_bytes()).hexdigest() if whole else str(stat.st_mtime_ns)
+                parts.append((file.name, stat.st_size, content))
+        return stable_hash("local", parts)
+
+
+def embedded_root() -> Path:
+    """The directory of the stand-ins that come with the package."""
+    return Path(__file__).parent / "standins" / "weights"
+
+
+def find_model(name: str, model_root: str | None = None) -> ModelSource:
+    """Resolves a model name.
+
+    Args:
+        name: one of the six names, a hub id (``org/model``), or a directory.
+        model_root: a directory with one directory per name (``llama2:7b`` → ``llama2-7b``), or ``embedded`` for the
+            stand-ins that come with the package. None asks the hub.
+
+    Raises:
+        ModelError: an unknown name, or a directory without weights.
+    """
+    if model_root is not None and name in HUB_IDS:
+        root = embedded_root() if model_root == EMBEDDED_ROOT else Path(model_root)
+        return _local(name, root / name.replace(":", "-"))
+    if name in HUB_IDS:
+        return ModelSource(name=name, path=HUB_IDS[name], is_local=False)
+    if Path(name).is_dir():
+        return _local(name, Path(name))
+    if name.count("/") == 1 and not name.startswith((".", "/")):
+        return ModelSource(name=name, path=name, is_local=False)
+    raise ModelError(
+        f"model: {name!r} is unknown; allowed: {', '.join(HUB_IDS)}, a hub id (org/name) or a directory of weights"
+    )
+
+
+def _local(name: str, directory: Path) -> ModelSource:
+    if not directory.is_dir():
+        raise ModelError(
+            f"model: {name!r} has no directory {directory}; put config.json, tokenizer files and *.safetensors there, "
+            f"or choose another --model-root"
+        )
+    if not (directory / "config.json").is_file() or not any(directory.glob("*.safetensors")):
+        raise ModelError(
+            f"model: the directory {directory} of {name!r} has no weights; it needs config.json and *.safetensors"
+        )
+    return ModelSource(name=name, path=str(directory.absolute()), is_local=True)

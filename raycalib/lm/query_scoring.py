@@ -1,0 +1,76 @@
+"""Asks a model the uncertainty query, and reads its last hidden state after the answer."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_right
+from raycalib.lm.label_tokens import query_label_tokens
+from raycalib.lm.loading import pad_token_id
+from raycalib.prompts import query_text
+
+
+class QueryScores(NamedTuple):
+    """For N answers: (N, 2) float64 logits of ``i`` (no) and ``ii`` (yes), and (N, H) float32 states."""
+
+    logits: np.ndarray
+    states: np.ndarray
+
+
+class QueryScorer:
+    """Scores proposed answers with a model, adapted or not, in length-sorted batches."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_batch_tokens: int = DEFAULT_MAX_BATCH_TOKENS,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.max_batch_tokens = max_batch_tokens
+        self._labels = list(query_label_tokens(tokenizer))
+        self._pad = pad_token_id(tokenizer)
+
+    @torch.inference_mode()
+    def score(self, example_texts: Sequence[str], answers: Sequence[str]) -> QueryScores:
+        """Query logits and the last hidden state (after the final norm) at the answer's last token.
+
+        Where the answered text is a prefix of the query in tokens, one pass gives both.
+        """
+        queries: list[list[int]] = []
+        ends: list[int] = []
+        apart: dict[int, list[int]] = {}
+        for index, (text, answer) in enumerate(zip(example_texts, answers, strict=True)):
+            query = self.tokenizer(query_text(text, answer))["input_ids"]
+            answered = self.tokenizer(f"{text} {answer}".strip())["input_ids"]
+            if query[: len(answered)] != answered:
+                apart[index] = answered
+            queries.append(query)
+            ends.append(len(answered) - 1)
+        logits = np.zeros((len(queries), 2))
+        states = np.zeros((len(queries), self.model.config.hidden_size), dtype=np.float32)
+        for batch in length_batches([len(ids) for ids in queries], self.max_batch_tokens):
+            hidden = self._hidden([queries[i] for i in batch])
+            rows = torch.arange(len(batch))
+            last = hidden[rows, [len(queries[i]) - 1 for i in batch]]
+            head = self.model.get_output_embeddings()
+            logits[batch] = head(last)[:, self._labels].double().cpu().numpy()
+            states[batch] = hidden[rows, [ends[i] if i not in apart else 0 for i in batch]].float().cpu().numpy()
+        for batch in length_batches([len(ids) for ids in apart.values()], self.max_batch_tokens):
+            members = [list(apart)[place] for place in batch]
+            hidden = self._hidden([apart[i] for i in members])
+            states[members] = (
+                hidden[torch.arange(len(members)), [len(apart[i]) - 1 for i in members]].float().cpu().numpy()
+            )
+        return QueryScores(logits, states)
+
+    def _hidden(self, ids: list[list[int]]) -> torch.Tensor:
+        """(B, S, H) final hidden states."""
+        decoder = self.model.get_submodule("model")
+        padded = pad_right(ids, self._pad).to(self.model.device)
+        states: torch.Tensor = decoder(input_ids=padded, use_cache=False).last_hidden_state
+        return states

@@ -1,0 +1,1 @@
+"""Calibration tuning: losses, shared-prefix batches, the loop, the probe, the temperature."""

@@ -1,0 +1,53 @@
+"""The group of workers that tune together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """This worker's place in the group.
+
+    Attributes:
+        rank: from 0 to ``size - 1``; rank 0 writes files.
+        size: number of workers.
+        device: where this worker computes.
+    """
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this worker writes files and reports."""
+        return self.rank == 0
+
+    def gather(self, values: Sequence[T]) -> list[T]:
+        """All workers' values, interleaved so that ``items[rank::size]`` comes back in the order of ``items``."""
+        if self.size == 1:
+            return list(values)
+        parts: list[Sequence[T] | None] = [None] * self.size
+        dist.all_gather_object(parts, list(values))
+        present = [part for part in parts if part is not None]
+        longest = max(map(len, present))
+        return [part[place] for place in range(longest) for part in present if place < len(part)]
+
+    def barrier(self) -> None:
+        """Waits for all workers."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def current_world() -> World:
+    """The world of this process: of its initialized process group, or a world of one."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if dist.is_available() and dist.is_initialized():
+        return World(dist.get_rank(), dist.get_world_size(), device)
+    return World(device=device)

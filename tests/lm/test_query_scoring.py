@@ -1,0 +1,76 @@
+import random
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, decoders, models
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from raycalib.lm.query_scoring import QueryScorer
+from raycalib.prompts import open_ended_context, query_text
+
+TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
+ANSWERS = ["Paris", "", "a rather long answer: of several words", "Rome", "4", "x"]
+TEXTS = [
+    f"{open_ended_context(f'What is the capital of {place}?')}\nAnswer:"
+    for place in ("France", "Peru", "x", "a country far away", "Japan", "Italy")
+]
+
+
+def merging_tokenizer() -> PreTrainedTokenizerFast:
+    """Characters, with the answer's last letter and the line break after it as one token."""
+    texts = [query_text(text, answer) for text, answer in zip(TEXTS, ANSWERS, strict=True)]
+    characters = sorted(set("".join(texts) + "abcdefghij"))
+    merges = [(" ", "i"), (" i", "i"), ("s", "\n"), ("4", "\n"), *((" ", letter) for letter in "abcdefghj")]
+    vocab = {token: index for index, token in enumerate([*characters, *("".join(pair) for pair in merges)])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges))
+    tokenizer.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, clean_up_tokenization_spaces=False)
+
+
+@torch.no_grad()
+def check_against_plain_passes(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, no: str, yes: str, budget: int = 4096
+) -> None:
+    scores = QueryScorer(model, tokenizer, budget).score(TEXTS, ANSWERS)
+    labels = tokenizer.convert_tokens_to_ids([no, yes])
+    assert (scores.logits.dtype, scores.states.dtype) == (np.float64, np.float32)
+    for row, (text, answer) in enumerate(zip(TEXTS, ANSWERS, strict=True)):
+        query = torch.tensor([tokenizer(query_text(text, answer))["input_ids"]])
+        np.testing.assert_allclose(scores.logits[row], model(query).logits[0, -1, labels].numpy(), atol=1e-5)
+        answered = torch.tensor([tokenizer(f"{text} {answer}".strip())["input_ids"]])
+        state = model(answered, output_hidden_states=True).hidden_states[-1][0, -1]
+        np.testing.assert_allclose(scores.states[row], state.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("budget", [1, 150, 4096])
+def test_equals_a_plain_pass_per_row(tiny_llama: TinyLlama, budget: int) -> None:
+    check_against_plain_passes(*tiny_llama, "▁i", "▁ii", budget)
+
+
+def test_equals_plain_passes_where_the_answer_merges_with_the_query(tiny_llama: TinyLlama) -> None:
+    tokenizer = merging_tokenizer()
+    query = tokenizer(query_text(TEXTS[0], ANSWERS[0]))["input_ids"]
+    answered = tokenizer(f"{TEXTS[0]} {ANSWERS[0]}")["input_ids"]
+    assert query[: len(answered)] != answered
+    check_against_plain_passes(tiny_llama[0], tokenizer, " i", " ii")
+
+
+def test_rows_keep_their_order(tiny_llama: TinyLlama) -> None:
+    scorer = QueryScorer(*tiny_llama)
+    scores = scorer.score(TEXTS, ANSWERS)
+    order = random.Random(1).sample(range(len(TEXTS)), len(TEXTS))
+    shuffled = scorer.score([TEXTS[index] for index in order], [ANSWERS[index] for index in order])
+    np.testing.assert_allclose(shuffled.logits, scores.logits[order], atol=1e-5)
+    np.testing.assert_allclose(shuffled.states, scores.states[order], atol=1e-5)
+
+
+def test_no_rows(tiny_llama: TinyLlama) -> None:
+    scores = QueryScorer(*tiny_llama).score([], [])
+    assert scores.logits.shape == (0, 2)
+    assert scores.states.shape == (0, tiny_llama[0].config.hidden_size)
+
+
+def test_texts_and_answers_must_pair(tiny_llama: TinyLlama) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        QueryScorer(*tiny_llama).score(TEXTS, ANSWERS[:-1])
