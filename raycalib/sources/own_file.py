@@ -1,12 +1,14 @@
 """Your own questions from a jsonl, csv or parquet file."""
 
 from collections.abc import Sequence
+import csv
 from functools import cache
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv, json, parquet
+from pyarrow import parquet
 
 from raycalib.errors import DataError
 from raycalib.hashing import stable_hash, stable_uniform
@@ -47,35 +49,65 @@ def file_questions(path: Path, style: str, split: str, seed: int, limit: int | N
 
 @cache
 def _read(path: Path) -> tuple[dict[str, Any], ...]:
-    readers = {".jsonl": json.read_json, ".csv": csv.read_csv, ".parquet": parquet.read_table}
-    if path.suffix not in readers:
-        raise DataError(f"source: {path} has the ending {path.suffix!r}; allowed: {', '.join(readers)}")
+    if path.suffix not in READERS:
+        raise DataError(f"source: {path} has the ending {path.suffix!r}; allowed: {', '.join(READERS)}")
     if not path.is_file():
         raise DataError(f"source: the file {path} does not exist; give the path after file:")
     try:
-        table: pa.Table = readers[path.suffix](path)
-    except (pa.ArrowInvalid, OSError) as error:
+        records = READERS[path.suffix](path)
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
         raise DataError(f"source: {path} cannot be read: {str(error).splitlines()[0]}") from error
-    missing = [name for name in REQUIRED_COLUMNS if name not in table.column_names]
+    if not records:
+        raise DataError(f"source: {path} has no rows")
+    missing = [name for name in REQUIRED_COLUMNS if all(name not in record for record in records)]
     if missing:
         raise DataError(
-            f"source: {path} lacks the column {missing[0]!r}; it has {', '.join(table.column_names)}; needed: "
+            f"source: {path} lacks the column {missing[0]!r}; it has {', '.join(records[0])}; needed: "
             f"{', '.join(REQUIRED_COLUMNS)}; optional: {', '.join(OPTIONAL_COLUMNS)}"
         )
-    records = table.to_pylist()
+    seen: dict[tuple[str, ...], int] = {}
     for line, record in enumerate(records, start=1):
         _check(record, path, line)
+        key = tuple(str(record.get(name) or "") for name in ("question", "answer", "options"))
+        if key in seen:
+            raise DataError(f"source: {path} rows {seen[key]} and {line} ask the same; keep one")
+        seen[key] = line
     return tuple(records)
+
+
+def _read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """Each line as JSON has it: no types are guessed."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    records = [json.loads(line) for line in lines if line.strip()]
+    if not all(isinstance(record, dict) for record in records):
+        raise ValueError("every line must be a JSON object")
+    return records
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    """Every cell as the text that it is: 007 stays 007, NA stays NA."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    return records
+
+
+READERS = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
 
 
 def _check(record: dict[str, Any], path: Path, line: int) -> None:
     for name in REQUIRED_COLUMNS:
-        if record[name] is None or not str(record[name]).strip():
+        if record.get(name) is None or not str(record[name]).strip():
             raise DataError(f"source: {path} row {line}: {name!r} is empty; fill it or take the row out")
     options = record.get("options")
     if options:
         if isinstance(options, str) or not isinstance(options, Sequence) or not 2 <= len(options) <= MAX_OPTIONS:
             raise DataError(f"source: {path} row {line}: 'options' must be a list of 2 to {MAX_OPTIONS} texts")
+        if len({str(option) for option in options}) < len(options):
+            raise DataError(f"source: {path} row {line}: an option is named twice")
         if str(record["answer"]) not in [str(option) for option in options]:
             raise DataError(f"source: {path} row {line}: the answer {record['answer']!r} is not among its options")
     split = record.get("split")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from raycalib.errors import ConfigError
+from raycalib.sources.facts.splits import SPLITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,11 @@ class SourceSettings:
             f"source.limits[{split}]: {limit} is not allowed; at least 1"
             for split, limit in self.limits.items()
             if limit < 1
+        ]
+        problems += [
+            f"source.limits: the split {split!r} is unknown; allowed: {', '.join(SPLITS)}"
+            for split in self.limits
+            if split not in SPLITS
         ]
         if self.name != "facts" and not self.name.startswith("file:"):
             problems.append(f"source: {self.name!r} is unknown; allowed: facts, file:PATH (jsonl, csv or parquet)")

@@ -62,7 +62,7 @@ def read_shard(place: Location, name: str, columns: Sequence[str] | None = None)
     content = place.read_bytes(name)
     try:
         table = pq.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{(place / name).uri} is not a readable Parquet file: {error}; delete it and run again"
         ) from error

@@ -1,0 +1,85 @@
+"""The configuration of a whole run."""
+
+from dataclasses import dataclass, field
+
+from raycalib.errors import ConfigError
+from raycalib.evaluation.methods import BASELINES, TRAINED
+from raycalib.judging import GRADERS, GraderName
+from raycalib.lm.names import DTYPES, DtypeName
+from raycalib.records import PROMPT_STYLES
+from raycalib.sources import SourceSettings
+from raycalib.stages.settings import RaySettings
+from raycalib.tuning.settings import ProbeSettings, TuningSettings
+
+METHODS = (*BASELINES, *TRAINED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineConfig:
+    """Everything that a run of the full pipeline needs to know.
+
+    Attributes:
+        out: where everything is written: a directory or an fsspec URI (s3://…, gs://…). A second run with the same
+            configuration finds what is there.
+        models: names of models: the paper's six, hub ids or directories.
+        model_root: a directory with one directory per name (llama2-7b, …), or ``embedded`` for the small stand-ins
+            that come with raycalib. None asks the Hugging Face hub.
+        styles: prompt styles: ``oe`` (open-ended), ``choice`` (lettered options).
+        methods: what gives answers a confidence; ``lora_prompt`` and ``probe`` also get a temperature.
+        source: where questions come from.
+        grader: ``exact`` or ``substring`` (the paper's rule).
+        seed: redraws splits, phrasings, options and training.
+        dtype: of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
+        max_new_tokens: at most so many tokens are generated per open-ended answer.
+        max_batch_tokens: token budget of a batch in generation and scoring, padding included.
+        rows_per_shard: rows of a shard, the unit of work and of resumption.
+        n_resamples: of the bootstrap behind each interval.
+        tuning: settings of LoRA + Prompt.
+        probe: settings of the probe.
+        ray: the cluster and its workers.
+    """
+
+    out: str = "runs/demo"
+    models: tuple[str, ...] = ("llama2:7b",)
+    model_root: str | None = None
+    styles: tuple[str, ...] = PROMPT_STYLES
+    methods: tuple[str, ...] = METHODS
+    source: SourceSettings = field(default_factory=SourceSettings)
+    grader: GraderName = "exact"
+    seed: int = 137
+    dtype: DtypeName = "auto"
+    max_new_tokens: int = 32
+    max_batch_tokens: int = 8192
+    rows_per_shard: int = 256
+    n_resamples: int = 1000
+    tuning: TuningSettings = field(default_factory=TuningSettings)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    ray: RaySettings = field(default_factory=RaySettings)
+
+    def __post_init__(self) -> None:
+        problems = _unknown("styles", self.styles, PROMPT_STYLES) + _unknown("methods", self.methods, METHODS)
+        if not self.models:
+            problems.append("models: at least one is needed")
+        if "" in self.models or len(set(self.models)) < len(self.models):
+            problems.append(f"models: {', '.join(self.models)!r} has an empty or repeated name; name each once")
+        if self.dtype not in DTYPES:
+            problems.append(f"dtype: {self.dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
+        if self.grader not in GRADERS:
+            problems.append(f"grader: {self.grader!r} is unknown; allowed: {', '.join(GRADERS)}")
+        for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
+            if getattr(self, name) < 1:
+                problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")
+        if self.seed < 0:
+            problems.append(f"seed: {self.seed} is not allowed; at least 0")
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+
+def _unknown(field_name: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> list[str]:
+    wrong = [value for value in values if value not in allowed]
+    problems = [f"{field_name}: {value!r} is unknown; allowed: {', '.join(allowed)}" for value in wrong]
+    if not values:
+        problems.append(f"{field_name}: at least one is needed; allowed: {', '.join(allowed)}")
+    if len(set(values)) < len(values):
+        problems.append(f"{field_name}: {', '.join(values)} names one twice; name each once")
+    return problems

@@ -1,0 +1,189 @@
+"""The full pipeline: questions → answers → labels → features → tuning → predictions → report."""
+
+from dataclasses import asdict
+import os
+from pathlib import Path
+import time
+from typing import Any
+
+from raycalib.config import PipelineConfig
+from raycalib.errors import StorageError
+from raycalib.evaluation.methods import LORA_PROMPT
+from raycalib.lm.names import ModelSource, find_model
+from raycalib.records import ANSWER, FEATURES, LABELLED, QUERY_LOGITS
+from raycalib.reports import print_summary
+from raycalib.sources import check_source
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.output import StageOutput
+from raycalib.stages.predict import EVALUATED_SPLITS, Combo, predict
+from raycalib.stages.progress import say
+from raycalib.stages.questions import write_questions
+from raycalib.stages.select import select_splits
+from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.summarize import summarize
+from raycalib.stages.tune import TuneJob, run_tuning, tune_job
+from raycalib.stages.workers.answers import AnswerWorker
+from raycalib.stages.workers.labels import LabelWorker, LabelWorkerConfig
+from raycalib.stages.workers.model import ModelWorkerConfig
+from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
+from raycalib.storage import Location
+
+SCORED = LABELLED
+for _field in QUERY_LOGITS:
+    SCORED = SCORED.append(_field)
+
+
+class Pipeline:
+    """One run. Each step finds what an earlier run finished and does the rest."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        """Checks everything that can be checked before anything is written.
+
+        Raises:
+            RaycalibError: the first problem, in one line.
+        """
+        self.config = config
+        self.models = [find_model(name, config.model_root) for name in config.models]
+        check_source(config.source)
+        self.out = Location(config.out).absolute()
+        _check_can_write(self.out)
+        self.cluster = Cluster(config.ray)
+        self.done: list[StageOutput] = []
+
+    def run(self) -> list[dict[str, Any]]:
+        """Runs all stages and returns the summary's rows."""
+        started = time.monotonic()
+        self.out.write_json("config.json", asdict(self.config))
+        try:
+            summary, report_was_done = self._stages()
+        finally:
+            self.cluster.close()
+        print_summary(summary)
+        seconds = time.monotonic() - started
+        if report_was_done and all(output.was_done for output in self.done):
+            say(f"Nothing to do: all {len(self.done) + 1} stages were finished ({seconds:.0f} s).")
+        else:
+            say(f"Finished in {seconds:.0f} s.")
+        say(f"Report: {(self.out / 'report').uri}/index.html")
+        return summary
+
+    def _stages(self) -> tuple[list[dict[str, Any]], bool]:
+        config = self.config
+        questions = self._keep(
+            write_questions(config.source, config.styles, config.seed, config.rows_per_shard, self.out)
+        )
+        say(f"questions: {questions.manifest.counts['out']:,} rows in {len(questions.shards)} shards")
+        labelled: dict[str, StageOutput] = {}
+        features: dict[str, StageOutput] = {}
+        for model in self.models:
+            say(f"answers, labels and features of {model.name}")
+            labelled[model.name] = self._label(model, self._answer(model, questions))
+            features[model.name] = self._features(model, labelled[model.name])
+        jobs = self._tune(labelled)
+        predictions: list[StageOutput] = []
+        for model in self.models:
+            tuned = self._score(model, labelled[model.name], [job for job in jobs if job.model == model])
+            for style in config.styles:
+                combo = Combo(
+                    model=model.name, slug=model.slug, style=style, features=features[model.name], tuned_logits=tuned
+                )
+                predictions.append(self._keep(predict(combo, config.methods, config.probe, config.seed, self.out)))
+        trainings = [
+            {"model": job.model.name, "style": job.style, **job.place.read_json("training.json")} for job in jobs
+        ]
+        return summarize(predictions, trainings, asdict(config), config.n_resamples, self.out, self.cluster)
+
+    def _keep(self, output: StageOutput) -> StageOutput:
+        self.done.append(output)
+        return output
+
+    def _shards(self, stage: ShardStage, source: StageOutput) -> StageOutput:
+        return self._keep(run_shard_stage(stage, source, self.out, self.cluster))
+
+    def _worker_config(self, model: ModelSource, jobs: list[TuneJob] | None = None) -> ModelWorkerConfig:
+        return ModelWorkerConfig(
+            source=model,
+            dtype=self.config.dtype,
+            max_batch_tokens=self.config.max_batch_tokens,
+            max_new_tokens=self.config.max_new_tokens,
+            adapters=tuple((job.style, job.place / "adapter") for job in jobs or ()),
+        )
+
+    def _identity(self, model: ModelSource) -> dict[str, Any]:
+        return {"model": model.name, "weights": model.fingerprint(), "dtype": self.config.dtype}
+
+    def _answer(self, model: ModelSource, questions: StageOutput) -> StageOutput:
+        stage = ShardStage(
+            name="answers",
+            variant=model.slug,
+            worker=AnswerWorker,
+            config=self._worker_config(model),
+            identity=self._identity(model) | {"max_new_tokens": self.config.max_new_tokens},
+            schema=ANSWER,
+            needs_model=True,
+        )
+        return self._shards(stage, questions)
+
+    def _label(self, model: ModelSource, answers: StageOutput) -> StageOutput:
+        stage = ShardStage(
+            name="labelled",
+            variant=model.slug,
+            worker=LabelWorker,
+            config=LabelWorkerConfig(grader=self.config.grader),
+            identity={"grader": self.config.grader},
+            schema=LABELLED,
+            needs_model=False,
+        )
+        return self._shards(stage, answers)
+
+    def _features(self, model: ModelSource, labelled: StageOutput) -> StageOutput:
+        stage = ShardStage(
+            name="features",
+            variant=model.slug,
+            worker=FeatureWorker,
+            config=self._worker_config(model),
+            identity=self._identity(model),
+            schema=FEATURES,
+            needs_model=True,
+        )
+        return self._shards(stage, labelled)
+
+    def _tune(self, labelled: dict[str, StageOutput]) -> list[TuneJob]:
+        if LORA_PROMPT not in self.config.methods:
+            return []
+        jobs = [
+            tune_job(
+                model, self.config.dtype, style, labelled[model.name], self.config.tuning, self.config.seed, self.out
+            )
+            for model in self.models
+            for style in self.config.styles
+        ]
+        self.done += run_tuning(jobs, self.out, self.cluster)
+        return jobs
+
+    def _score(self, model: ModelSource, labelled: StageOutput, jobs: list[TuneJob]) -> StageOutput | None:
+        if not jobs:
+            return None
+        stage = ShardStage(
+            name="scored",
+            variant=model.slug,
+            worker=TunedQueryWorker,
+            config=self._worker_config(model, jobs),
+            identity=self._identity(model) | {"adapters": [job.key for job in jobs]},
+            schema=SCORED,
+            needs_model=True,
+        )
+        return self._shards(stage, select_splits(labelled, EVALUATED_SPLITS))
+
+
+def _check_can_write(out: Location) -> None:
+    """Raises StorageError if the place cannot be written; writes nothing."""
+    if not out.is_local:
+        return
+    place: Path = out.local_path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise StorageError(f"out: {out.uri} cannot be written: {place} is a file; choose another --out")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"out: {out.uri} cannot be written: no permission in {place}; choose another --out")

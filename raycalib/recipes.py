@@ -1,0 +1,87 @@
+"""Named full configurations: a run chooses one and overrides little."""
+
+from collections.abc import Callable
+
+from raycalib.config import PipelineConfig
+from raycalib.errors import ConfigError
+from raycalib.lm.lora_settings import ALL_LINEAR_TARGETS, LoraSettings
+from raycalib.lm.names import EMBEDDED_ROOT, HUB_IDS
+from raycalib.sources import SourceSettings
+from raycalib.stages.settings import RaySettings
+from raycalib.tuning.settings import ProbeSettings, TuningSettings
+
+
+def demo() -> PipelineConfig:
+    """Two small stand-ins on embedded facts, both styles: under ten minutes on two cores, no network."""
+    return PipelineConfig(
+        out="runs/demo",
+        models=("llama2:7b", "mistral:7b"),
+        model_root=EMBEDDED_ROOT,
+        max_new_tokens=16,
+        tuning=TuningSettings(
+            steps=160,
+            global_batch_size=32,
+            micro_batch_size=16,
+            lr=2e-3,
+            warmup_steps=10,
+            weight_decay=0.01,
+            max_tokens=512,
+            eval_every=20,
+            checkpoint_every=40,
+            lora=LoraSettings(rank=8, alpha=32.0, dropout=0.0, targets=ALL_LINEAR_TARGETS),
+        ),
+        probe=ProbeSettings(steps=600),
+        ray=RaySettings(train_workers=2),
+    )
+
+
+def smoke() -> PipelineConfig:
+    """The demo in miniature, to see that everything runs: one model, few rows, few steps."""
+    limits = {"train": 192, "val_select": 64, "val_calibrate": 64, "test": 96, "heldout_families": 64}
+    return PipelineConfig(
+        out="runs/smoke",
+        models=("llama2:7b",),
+        model_root=EMBEDDED_ROOT,
+        source=SourceSettings(limits=limits),
+        max_new_tokens=12,
+        rows_per_shard=32,
+        n_resamples=100,
+        tuning=TuningSettings(
+            steps=24,
+            global_batch_size=16,
+            micro_batch_size=8,
+            lr=1e-3,
+            max_tokens=512,
+            eval_every=8,
+            checkpoint_every=4,
+            lora=LoraSettings(rank=4, dropout=0.0, targets=ALL_LINEAR_TARGETS),
+        ),
+        probe=ProbeSettings(steps=100, eval_every=25),
+    )
+
+
+def paper() -> PipelineConfig:
+    """The paper's twelve combos and settings, with weights from the hub or ``--model-root``, on GPUs."""
+    return PipelineConfig(
+        out="runs/paper",
+        models=tuple(HUB_IDS),
+        grader="substring",
+        max_new_tokens=100,
+        max_batch_tokens=16384,
+        tuning=TuningSettings(),
+        ray=RaySettings(gpus_per_worker=1.0, train_workers=4),
+    )
+
+
+RECIPES: dict[str, Callable[[], PipelineConfig]] = {"demo": demo, "smoke": smoke, "paper": paper}
+
+
+def recipe(name: str) -> PipelineConfig:
+    """The configuration of a recipe.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"recipe: {name!r} is unknown; allowed: {', '.join(RECIPES)}")
+    return RECIPES[name]()

@@ -1,0 +1,56 @@
+"""Starts or joins Ray, once and only when a stage has work to do."""
+
+import logging
+import os
+
+import ray
+from ray.data import DataContext
+
+from raycalib.stages.progress import say
+from raycalib.stages.settings import RaySettings
+
+
+class Cluster:
+    """A lazy connection: nothing is started until ``connect`` is called."""
+
+    def __init__(self, settings: RaySettings) -> None:
+        self.settings = settings
+        self._started_here = False
+
+    def connect(self) -> None:
+        """Joins or starts Ray; does nothing the second time."""
+        if ray.is_initialized():
+            return
+        address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
+        extra = {"_temp_dir": self.settings.temp_dir} if self.settings.temp_dir and address == "local" else {}
+        say("starting a local Ray …" if address == "local" else f"joining the Ray cluster at {address} …")
+        ray.init(
+            address=address,
+            log_to_driver=True,
+            logging_level=logging.WARNING,
+            configure_logging=True,
+            **extra,
+        )
+        self._started_here = address == "local"
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1
+        resources = ray.cluster_resources()
+        say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
+
+    def pool_size(self, n_shards: int) -> tuple[int, int]:
+        """Minimum and maximum of an actor pool for so many shards."""
+        self.connect()
+        resources = ray.cluster_resources()
+        fits = int(resources.get("CPU", 1) // self.settings.cpus_per_worker)
+        if self.settings.gpus_per_worker:
+            fits = min(fits, int(resources.get("GPU", 0) // self.settings.gpus_per_worker))
+        most = self.settings.max_workers or max(1, fits)
+        most = max(1, min(most, n_shards))
+        return min(self.settings.min_workers, most), most
+
+    def close(self) -> None:
+        """Ends the Ray that this run started; leaves another's alone."""
+        if self._started_here and ray.is_initialized():
+            ray.shutdown()

@@ -1,0 +1,154 @@
+"""From logits and features to predictions: probe, temperatures, baselines. No Ray: it takes seconds."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+import math
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from raycalib.errors import DataError
+from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_odds
+from raycalib.evaluation.methods import (
+    ANSWER_LIKELIHOOD,
+    FAMILY_RATE,
+    LORA_PROMPT,
+    PROBE,
+    WITH_TEMPERATURE,
+    ZERO_SHOT_QUERY,
+)
+from raycalib.records import PREDICTION, Row
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.tuning.probe import fit_probe
+from raycalib.tuning.settings import ProbeSettings
+from raycalib.tuning.temperature import fit_temperature
+
+EVALUATED_SPLITS = ("val_calibrate", "test", "heldout_families")
+KEPT = [name for name in PREDICTION.names if name not in ("method", "logit", "p_correct")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combo:
+    """What the predictions of one model and style are made from."""
+
+    model: str
+    slug: str
+    style: str
+    features: StageOutput
+    tuned_logits: StageOutput | None
+
+
+def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: int, out: Location) -> StageOutput:
+    """Predictions of every method on the calibration, test and held-out rows, one shard per method.
+
+    Trained methods also get a temperature, fitted on ``val_calibrate`` alone.
+    """
+    identity = {"style": combo.style, "methods": list(methods), "seed": seed, "probe": asdict(probe)}
+    inputs = [combo.features.key] + ([combo.tuned_logits.key] if combo.tuned_logits else [])
+    key = stage_key("predictions", identity, inputs)
+    place = stage_place(out, "predictions", f"{combo.slug}-{combo.style}", key)
+    if done := finished(place, key):
+        return done
+    rows = [row for row in combo.features.rows() if row["style"] == combo.style]
+    shards: list[str] = []
+    details: dict[str, Any] = {"temperatures": []}
+    n_out = 0
+    for method in methods:
+        predictions = _predictions(method, combo, rows, probe, seed, place)
+        variants = {method: predictions}
+        if method in (LORA_PROMPT, PROBE):
+            variants[method + WITH_TEMPERATURE], fitted = _tempered(predictions, method)
+            details["temperatures"].append({"method": method, **fitted})
+        for of_method in variants.values():
+            shards.append(write_shard(place, len(shards), of_method, PREDICTION))
+            n_out += len(of_method)
+    write_manifest(
+        place,
+        Manifest(
+            stage="predictions",
+            key=key,
+            config={"model": combo.model, **identity},
+            inputs=tuple(inputs),
+            shards=tuple(shards),
+            counts={"in": len(rows), "out": n_out},
+            details=details,
+        ),
+    )
+    output = finished(place, key)
+    if output is None:
+        raise DataError(f"{place.uri}: the manifest just written cannot be read")
+    return StageOutput(place=place, manifest=output.manifest, was_done=False)
+
+
+def _predictions(
+    method: str, combo: Combo, rows: list[Row], probe: ProbeSettings, seed: int, place: Location
+) -> list[Row]:
+    evaluated = [row for row in rows if row["split"] in EVALUATED_SPLITS]
+    if method == ZERO_SHOT_QUERY:
+        return [_prediction(row, method, _margin(row)) for row in evaluated]
+    if method == ANSWER_LIKELIHOOD:
+        return [_prediction(row, method, answer_log_odds(row)) for row in evaluated]
+    if method == FAMILY_RATE:
+        rates = fit_task_rates(row for row in rows if row["split"] == "train")
+        return [_prediction(row, method, log_odds(rates.rate(row["task"]))) for row in evaluated]
+    if method == PROBE:
+        return _probed(rows, evaluated, probe, seed, place)
+    if method == LORA_PROMPT and combo.tuned_logits is not None:
+        tuned = [row for row in combo.tuned_logits.rows() if row["style"] == combo.style]
+        return [_prediction(row, method, _margin(row)) for row in tuned]
+    raise DataError(f"method: {method!r} has nothing to predict from")
+
+
+def _margin(row: Row) -> float | None:
+    if row["logit_yes"] is None or row["logit_no"] is None:
+        return None
+    return float(row["logit_yes"] - row["logit_no"])
+
+
+def _prediction(row: Row, method: str, logit: float | None) -> Row:
+    p_correct = None if logit is None else _sigmoid(logit)
+    return {name: row[name] for name in KEPT} | {"method": method, "logit": logit, "p_correct": p_correct}
+
+
+def _sigmoid(logit: float) -> float:
+    """1 / (1 + e^-x) without overflow."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    return math.exp(logit) / (1 + math.exp(logit))
+
+
+def _probed(rows: list[Row], evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> list[Row]:
+    train_x, train_y = _features(row for row in rows if row["split"] == "train")
+    val_x, val_y = _features(row for row in rows if row["split"] == "val_select")
+    fit = fit_probe(train_x, train_y, val_x, val_y, settings, seed)
+    tensors = {name: value.contiguous() for name, value in fit.probe.state_dict().items()}
+    place.write_bytes("probe.safetensors", safetensors.torch.save(tensors))
+    place.write_json("probe.json", {"best_step": fit.best_step, "history": [list(pair) for pair in fit.history]})
+    usable = [row for row in evaluated if row["feature"]]
+    margins = fit.probe.margin(np.array([row["feature"] for row in usable], dtype=np.float32)) if usable else []
+    found = {row["row_id"]: float(margin) for row, margin in zip(usable, margins, strict=True)}
+    return [_prediction(row, PROBE, found.get(row["row_id"])) for row in evaluated]
+
+
+def _features(rows: Iterable[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """(n, H) features and (n,) labels of the rows that have both."""
+    kept = [row for row in rows if row["feature"] and row["query_label"] is not None]
+    features = np.array([row["feature"] for row in kept], dtype=np.float32)
+    return features, np.array([row["query_label"] for row in kept], dtype=np.int64)
+
+
+def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], dict[str, float]]:
+    """The predictions with their logits divided by a temperature fitted on ``val_calibrate``."""
+    held = [
+        row
+        for row in predictions
+        if row["split"] == "val_calibrate" and row["query_label"] is not None and row["logit"] is not None
+    ]
+    fitted = fit_temperature(np.array([row["logit"] for row in held]), np.array([row["query_label"] for row in held]))
+    name = method + WITH_TEMPERATURE
+    scaled = [
+        _prediction(row, name, None if row["logit"] is None else row["logit"] / fitted.value) for row in predictions
+    ]
+    return scaled, asdict(fitted) | {"temperature": fitted.value}

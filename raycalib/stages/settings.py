@@ -1,0 +1,39 @@
+"""How a run uses Ray."""
+
+from dataclasses import dataclass
+
+from raycalib.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaySettings:
+    """The cluster, and the workers of each stage.
+
+    Attributes:
+        address: of a running cluster; None joins the one that started this job (RAY_ADDRESS), else starts a local one.
+        temp_dir: of a local Ray; None is Ray's own.
+        min_workers: actors that a pool starts with.
+        max_workers: actors that a pool may grow to; 0 is as many as the cluster can hold.
+        gpus_per_worker: GPUs of one actor or trainer, fractions allowed; 0 uses CPUs.
+        cpus_per_worker: CPUs of one actor or trainer.
+        train_workers: workers of a trainer.
+    """
+
+    address: str | None = None
+    temp_dir: str | None = None
+    min_workers: int = 1
+    max_workers: int = 0
+    gpus_per_worker: float = 0.0
+    cpus_per_worker: float = 1.0
+    train_workers: int = 2
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"ray.{name}: {getattr(self, name)} is not allowed; at least {least}"
+            for name, least in (("min_workers", 1), ("max_workers", 0), ("gpus_per_worker", 0), ("train_workers", 1))
+            if getattr(self, name) < least
+        ]
+        if self.cpus_per_worker <= 0:
+            problems.append(f"ray.cpus_per_worker: {self.cpus_per_worker} is not allowed; above 0")
+        if problems:
+            raise ConfigError("; ".join(problems))

@@ -1,0 +1,172 @@
+"""Maps a directory of shards to another through a pool of Ray Data actors; the unit of work is one shard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import time
+import traceback
+from typing import Any, Protocol
+import warnings
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy
+from ray.util.annotations import RayDeprecationWarning
+
+from raycalib.records import Row
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
+from raycalib.stages.progress import ShardProgress, say
+from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest, write_shard
+
+MAX_ACTOR_RESTARTS = 3
+MAX_SHARD_RETRIES = 2
+
+
+class ShardWorker(Protocol):
+    """Built once per actor from a plain configuration; ``process`` maps the rows of one shard."""
+
+    def __init__(self, config: Any) -> None: ...
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        """Output rows; a row that failed has its ``error`` set, none is left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardStage:
+    """One stage.
+
+    Attributes:
+        name, variant: of its directory.
+        worker: class that does the work.
+        config: what the worker is built from, plain values.
+        identity: what decides the result, plain values; hashed and kept in the manifest.
+        schema: of the output rows.
+        needs_model: workers are actors that load a model once, on the pool's CPUs and GPUs; others are tasks of one
+            CPU.
+    """
+
+    name: str
+    variant: str
+    worker: type[ShardWorker]
+    config: Any
+    identity: Mapping[str, Any]
+    schema: pa.Schema
+    needs_model: bool
+
+
+def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, cluster: Cluster) -> StageOutput:
+    """Runs what is missing of a stage and writes its manifest.
+
+    Raises:
+        StageError: shards could not be made, with their names and the first cause; those made stay.
+    """
+    key = stage_key(stage.name, stage.identity, [source.key])
+    place = stage_place(out, stage.name, stage.variant, key)
+    if done := finished(place, key):
+        return done
+    expected = dict(enumerate(source.shards))
+    missing = [index for index in expected if index not in find_shards(place)]
+    title = f"{stage.name} {stage.variant}"
+    if len(missing) < len(expected):
+        say(f"  {title}: {len(expected) - len(missing)} of {len(expected)} shards are there, doing the rest")
+    progress = ShardProgress(title, len(missing))
+    causes: dict[int, str] = {}
+    if missing:
+        for status in _statuses(stage, source, place, missing, cluster):
+            if status["cause"]:
+                causes[int(status["shard"])] = str(status["cause"])
+            progress.add(int(status["rows"]), int(status["errors"]))
+    shards = find_shards(place)
+    failed = [index for index in expected if index not in shards]
+    if failed:
+        names = ", ".join(expected[index] for index in failed[:5]) + (" …" if len(failed) > 5 else "")
+        cause = next(iter(causes.values()), "its worker died each time; see the Ray logs for the cause")
+        raise StageError(
+            f"{title}: {len(failed)} of {len(expected)} shards failed ({names}): {cause}; "
+            "run the same command again to retry only these"
+        )
+    ordered = tuple(shards[index] for index in expected)
+    manifest = Manifest(
+        stage=stage.name,
+        key=key,
+        config=dict(stage.identity),
+        inputs=(source.key,),
+        shards=ordered,
+        counts=_counts(source, place, ordered, stage.schema),
+        details={
+            "seconds": round(time.monotonic() - progress.started, 3),
+            "rows_this_run": progress.rows,
+            "first_shard_s": progress.first_shard_s,
+        },
+    )
+    write_manifest(place, manifest)
+    return StageOutput(place=place, manifest=manifest, was_done=False)
+
+
+def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster) -> Any:
+    """Status rows, one per shard, as they come."""
+    cluster.connect()
+    dataset = ray.data.from_items(
+        [{"shard": index, "name": source.shards[index]} for index in missing], override_num_blocks=len(missing)
+    )
+    arguments = (stage.worker, stage.config, source.place, place, stage.schema)
+    if not stage.needs_model:
+        return dataset.map_batches(_ShardMap(*arguments), batch_size=1, num_cpus=1).iter_rows()
+    settings = cluster.settings
+    smallest, largest = cluster.pool_size(len(missing))
+    with warnings.catch_warnings():
+        # Ray 2.60 deprecates this parameter before it has another one for the bounds of restarts.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        mapped = dataset.map_batches(
+            _ShardMap,
+            fn_constructor_args=arguments,
+            batch_size=1,
+            compute=ActorPoolStrategy(min_size=smallest, max_size=largest),
+            num_cpus=settings.cpus_per_worker,
+            num_gpus=settings.gpus_per_worker,
+            ray_remote_args_fn=_bounded_retries,
+        )
+    return mapped.iter_rows()
+
+
+def _bounded_retries() -> dict[str, Any]:
+    """Ray's own defaults retry a shard that kills its worker for ever."""
+    return {"max_restarts": MAX_ACTOR_RESTARTS, "max_task_retries": MAX_SHARD_RETRIES}
+
+
+class _ShardMap:
+    """Reads a shard, lets the worker process it, writes the result; never raises.
+
+    The worker is built at the first shard, so that a model that cannot be loaded is a shard's failure with a cause.
+    """
+
+    def __init__(
+        self, worker: type[ShardWorker], config: Any, source: Location, target: Location, schema: pa.Schema
+    ) -> None:
+        self.make, self.config = worker, config
+        self.source, self.target, self.schema = source, target, schema
+        self.worker: ShardWorker | None = None
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        shard, name = int(batch["shard"][0]), str(batch["name"][0])
+        rows = errors = 0
+        cause = ""
+        try:
+            self.worker = self.worker or self.make(self.config)
+            results = self.worker.process(read_shard(self.source, name))
+            write_shard(self.target, shard, results, self.schema)
+            rows, errors = len(results), sum(1 for row in results if row.get("error"))
+        except Exception as error:
+            traceback.print_exc()
+            cause = f"{type(error).__name__}: {error}"
+        return {"shard": [shard], "rows": [rows], "errors": [errors], "cause": [cause]}
+
+
+def _counts(source: StageOutput, place: Location, shards: tuple[str, ...], schema: pa.Schema) -> dict[str, int]:
+    """Rows in, out and failed, read back from what was written."""
+    rows_out = errors = 0
+    for name in shards:
+        rows = read_shard(place, name, ["row_id", *(["error"] if "error" in schema.names else [])])
+        rows_out += len(rows)
+        errors += sum(1 for row in rows if row.get("error"))
+    return {"in": source.manifest.counts.get("out", 0), "out": rows_out, "errors": errors}

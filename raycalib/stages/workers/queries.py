@@ -1,0 +1,67 @@
+"""Labelled answers → query logits: of the base model with its hidden states, and of the tuned model."""
+
+from collections.abc import Sequence
+
+from raycalib.lm.query_scoring import QueryScorer, QueryScores
+from raycalib.records import Row
+from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
+from raycalib.stages.workers.rows import all_or_each, queried_text
+
+
+class FeatureWorker:
+    """Labelled answers → the same with the base model's query logits and last hidden state."""
+
+    def __init__(self, config: ModelWorkerConfig) -> None:
+        model, tokenizer = load_for_worker(config)
+        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens)
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        """Features of answered rows; those that failed keep their place with empty features."""
+        return all_or_each(rows, self._scored, lambda row, error: row | _no_scores(row, error))
+
+    def _scored(self, rows: Sequence[Row]) -> list[Row]:
+        scores = _score(self.scorer, rows)
+        return [
+            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "feature": state.tolist()}
+            for row, pair, state in zip(rows, scores.logits, scores.states, strict=True)
+        ]
+
+
+class TunedQueryWorker:
+    """Labelled answers → query logits of the tuned model; one base model, one adapter per prompt style."""
+
+    def __init__(self, config: ModelWorkerConfig) -> None:
+        from raycalib.lm.adapters import load_adapter
+
+        model, tokenizer = load_for_worker(config)
+        self.peft_model = None
+        for style, place in config.adapters:
+            self.peft_model = load_adapter(self.peft_model or model, place, style)
+        self.styles = [style for style, _ in config.adapters]
+        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens)
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        """Logits of answered rows; those that failed keep their place with empty logits."""
+        results: dict[str, Row] = {}
+        for style in self.styles:
+            mine = [row for row in rows if row["style"] == style]
+            if mine and self.peft_model is not None:
+                self.peft_model.set_adapter(style)
+                for row in all_or_each(mine, self._scored, lambda row, error: row | _no_scores(row, error)):
+                    results[row["row_id"]] = row
+        return [results[row["row_id"]] for row in rows]
+
+    def _scored(self, rows: Sequence[Row]) -> list[Row]:
+        scores = _score(self.scorer, rows)
+        return [
+            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1])}
+            for row, pair in zip(rows, scores.logits, strict=True)
+        ]
+
+
+def _score(scorer: QueryScorer, rows: Sequence[Row]) -> QueryScores:
+    return scorer.score([queried_text(row) for row in rows], [row["answer"] for row in rows])
+
+
+def _no_scores(row: Row, error: str) -> Row:
+    return {"logit_no": None, "logit_yes": None, "feature": None, "error": row["error"] or error}

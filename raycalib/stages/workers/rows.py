@@ -1,0 +1,42 @@
+"""From records to what models read, and a bad row that costs itself alone."""
+
+from collections.abc import Callable, Sequence
+
+from raycalib.prompts import Example
+from raycalib.records import Row
+
+
+def example_text(row: Row) -> str:
+    """What the model reads before it answers."""
+    return _example(row).text()
+
+
+def queried_text(row: Row) -> str:
+    """The example as the query shows it: without the few-shot header, as in the paper."""
+    return Example(context=row["context"], target=row["target"], target_prompt=row["target_prompt"]).text()
+
+
+def _example(row: Row) -> Example:
+    return Example(
+        context=row["context"], target=row["target"], target_prompt=row["target_prompt"], prompt=row["prompt"]
+    )
+
+
+def all_or_each(
+    rows: list[Row], do: Callable[[Sequence[Row]], list[Row]], failed: Callable[[Row, str], Row]
+) -> list[Row]:
+    """All rows at once; where that fails, one by one, so that a bad row costs itself alone. Order is kept.
+
+    Rows that failed in an earlier stage are not tried again.
+    """
+    good = [row for row in rows if not row.get("error")]
+    done: dict[str, Row] = {}
+    try:
+        done = {row["row_id"]: row for row in do(good)} if good else {}
+    except Exception:
+        for row in good:
+            try:
+                done[row["row_id"]] = do([row])[0]
+            except Exception as error:
+                done[row["row_id"]] = failed(row, f"{type(error).__name__}: {error}".splitlines()[0])
+    return [done.get(row["row_id"]) or failed(row, row.get("error") or "unknown") for row in rows]

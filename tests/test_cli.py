@@ -1,0 +1,277 @@
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+import importlib.util
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+
+from raycalib.cli import BAD_INPUT, INTERRUPTED, pipeline_config, run_job, simple_config
+from raycalib.config import PipelineConfig
+from raycalib.errors import ConfigError, DataError
+from raycalib.recipes import recipe
+
+JOB = Path(__file__).parents[1] / "jobs" / "full_pipeline.py"
+MakeArguments = Callable[[Path], list[str]]
+
+
+def parsed(*arguments: str) -> PipelineConfig:
+    return pipeline_config(arguments, "A job.")
+
+
+def load_main() -> Callable[[Sequence[str]], None]:
+    """The main function of jobs/full_pipeline.py."""
+    spec = importlib.util.spec_from_file_location("full_pipeline_job", JOB)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    main: Callable[[Sequence[str]], None] = module.main
+    return main
+
+
+def run_with(
+    monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str], main: Callable[[Sequence[str]], None]
+) -> object:
+    """The exit code of a job with these arguments."""
+    monkeypatch.setattr(sys, "argv", ["job", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        run_job(main)
+    return stop.value.code
+
+
+def test_the_default_is_the_demo() -> None:
+    assert parsed() == recipe("demo")
+
+
+@pytest.mark.parametrize("arguments", [["--recipe", "smoke"], ["--recipe=smoke"]])
+def test_a_recipe_by_name(arguments: list[str]) -> None:
+    assert parsed(*arguments) == recipe("smoke")
+
+
+def test_flags_are_laid_over_the_recipe() -> None:
+    config = parsed(
+        *("--out", "s3://bucket/x", "--recipe", "smoke", "--seed", "3", "--models", "a/b", "llama2:7b"),
+        *(
+            "--tuning.lora.rank",
+            "2",
+            "--styles",
+            "choice",
+            "--source.name",
+            "file:x.csv",
+            "--tuning.kl-kind",
+            "forward",
+        ),
+        *("--ray.gpus-per-worker", "0.5", "--model-root", "/models"),
+    )
+    smoke = recipe("smoke")
+    assert config == replace(
+        smoke,
+        out="s3://bucket/x",
+        seed=3,
+        models=("a/b", "llama2:7b"),
+        styles=("choice",),
+        model_root="/models",
+        source=replace(smoke.source, name="file:x.csv"),
+        tuning=replace(smoke.tuning, kl_kind="forward", lora=replace(smoke.tuning.lora, rank=2)),
+        ray=replace(smoke.ray, gpus_per_worker=0.5),
+    )
+
+
+def test_limits_by_split() -> None:
+    assert parsed("--source.limits", "test", "5", "train", "7").source.limits == {"test": 5, "train": 7}
+
+
+def test_a_recipe_without_a_name_and_an_unknown_one_are_refused() -> None:
+    with pytest.raises(ConfigError, match="recipe: a name is missing; allowed: demo, smoke, paper"):
+        parsed("--out", "x", "--recipe")
+    with pytest.raises(ConfigError, match="recipe: 'big' is unknown; allowed: demo, smoke, paper"):
+        parsed("--recipe=big")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--nonsense", "3"], "--nonsense"),
+        (["--tuning.stepz", "3"], "--tuning.steps"),
+        (["--seed", "x"], "--seed"),
+        (["--dtype", "int8"], "'auto', 'float32', 'bfloat16', 'float16'"),
+        (["stray"], "stray"),
+    ],
+)
+def test_what_does_not_parse_is_named_in_one_line(arguments: list[str], named: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parsed(*arguments)
+    assert named in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_help_lists_flags_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parsed("--help")
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    for part in ("--tuning.steps", "--recipe smoke", "--recipe paper", "at most so many tokens are generated"):
+        assert part in shown
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallConfig:
+    """A job's own configuration."""
+
+    names: tuple[str, ...] = ("a",)
+    steps: int | None = None
+
+
+def test_a_jobs_own_configuration() -> None:
+    assert simple_config(SmallConfig, [], "A job.") == SmallConfig()
+    assert simple_config(SmallConfig, ["--names", "x", "y", "--steps", "3"], "A job.") == SmallConfig(
+        names=("x", "y"), steps=3
+    )
+    with pytest.raises(ConfigError, match="--stepz"):
+        simple_config(SmallConfig, ["--stepz", "3"], "A job.")
+
+
+def test_a_job_that_works_prints_nothing_and_returns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[Sequence[str]] = []
+    monkeypatch.setattr(sys, "argv", ["job", "--a", "1"])
+    run_job(seen.append)
+    assert seen == [["--a", "1"]]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_error_of_several_lines_is_told_in_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(arguments: Sequence[str]) -> None:
+        raise DataError("the file\n  is broken;\tdelete it")
+
+    assert run_with(monkeypatch, [], broken) == BAD_INPUT
+    assert capsys.readouterr() == ("", "error: the file is broken; delete it\n")
+
+
+def test_an_interrupted_job_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(arguments: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    assert run_with(monkeypatch, [], interrupted) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted; run the same command again to go on\n"
+
+
+def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(arguments: Sequence[str]) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(sys, "argv", ["job"])
+    with pytest.raises(ValueError, match="a bug"):
+        run_job(mistaken)
+
+
+def bare_directory(place: Path) -> list[str]:
+    (place / "bare").mkdir()
+    return ["--models", str(place / "bare")]
+
+
+def source_without_answers(place: Path) -> list[str]:
+    (place / "mine.csv").write_text("question,solution\nWho?,He\n")
+    return ["--source.name", f"file:{place / 'mine.csv'}"]
+
+
+def out_below_a_file(place: Path) -> list[str]:
+    (place / "file").write_text("here")
+    return ["--out", str(place / "file" / "run")]
+
+
+def given(*arguments: str) -> MakeArguments:
+    return lambda place: list(arguments)
+
+
+BAD_INPUTS: dict[str, tuple[MakeArguments, tuple[str, ...]]] = {
+    "unknown recipe": (given("--recipe", "nope"), ("recipe: 'nope'", "demo, smoke, paper")),
+    "unknown flag": (given("--nonsense", "1"), ("--nonsense",)),
+    "unknown model": (given("--models", "llama9:7b"), ("model: 'llama9:7b'", "llama2:7b")),
+    "unknown style": (given("--styles", "essay"), ("styles: 'essay'", "oe, choice")),
+    "unknown method": (given("--methods", "magic"), ("methods: 'magic'", "lora_prompt")),
+    "unknown grader": (given("--grader", "fuzzy"), ("fuzzy", "exact", "substring")),
+    "unknown source": (given("--source.name", "hub:mmlu"), ("source: 'hub:mmlu'", "file:PATH")),
+    "negative steps": (given("--tuning.steps", "-3"), ("tuning.steps: -3", "at least 1")),
+    "no number": (given("--tuning.steps", "many"), ("--tuning.steps", "many")),
+    "out below a file": (out_below_a_file, ("out: ", "is a file", "choose another --out")),
+    "model directory without weights": (bare_directory, ("has no weights", "config.json", "*.safetensors")),
+    "model root without the model": (given("--model-root", "/absent"), ("/absent/llama2-7b", "--model-root")),
+    "source without a column": (
+        source_without_answers,
+        ("mine.csv", "lacks the column 'answer'", "question, solution"),
+    ),
+    "source that does not exist": (given("--source.name", "file:/absent.csv"), ("/absent.csv does not exist",)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_ends_in_one_line_and_code_two_and_writes_nothing(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from raycalib.pipeline import Pipeline
+
+    def never(self: Pipeline) -> None:
+        raise AssertionError("the pipeline was started")
+
+    monkeypatch.setattr(Pipeline, "run", never)
+    make_arguments, named = BAD_INPUTS[case]
+    arguments = make_arguments(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    (tmp_path / "models" / "llama2-7b").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "models" / "llama2-7b" / name).write_text("{}")
+    good = ["--recipe", "smoke", "--model-root", str(tmp_path / "models"), "--out", str(tmp_path / "out" / "run")]
+    assert run_with(monkeypatch, [*good, *arguments], load_main()) == BAD_INPUT
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    for part in named:
+        assert part in err
+    after = [path for path in sorted(tmp_path.rglob("*")) if "models" not in path.relative_to(tmp_path).parts]
+    assert after == before
+
+
+def test_good_input_reaches_the_pipeline_and_writes_nothing_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from raycalib.pipeline import Pipeline
+
+    started: list[PipelineConfig] = []
+    monkeypatch.setattr(Pipeline, "run", lambda self: started.append(self.config))
+    (tmp_path / "models" / "llama2-7b").mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "models" / "llama2-7b" / name).write_text("{}")
+    arguments = ["--recipe", "smoke", "--model-root", str(tmp_path / "models"), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["job", *arguments])
+    run_job(load_main())
+    assert [config.out for config in started] == [str(tmp_path / "run")]
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_itself(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(JOB), "--out", str(tmp_path / "run"), "--tuning.steps", "-3"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=JOB.parents[1],
+    )
+    assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+    assert done.stderr == "error: tuning.steps: -3 is not allowed; at least 1\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_reading_the_command_line_loads_neither_torch_nor_ray() -> None:
+    code = "import sys, raycalib.cli; print(sorted({'torch', 'ray', 'transformers', 'peft'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=JOB.parents[1])
+    assert done.stdout == "[]\n"

@@ -1,0 +1,75 @@
+from dataclasses import FrozenInstanceError, asdict
+import json
+import pickle
+
+import pytest
+
+from raycalib.config import METHODS, PipelineConfig
+from raycalib.errors import ConfigError
+from raycalib.stages.settings import RaySettings
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("models", (), "models: at least one is needed"),
+        ("styles", ("oe", "essay"), "styles: 'essay' is unknown; allowed: oe, choice"),
+        ("styles", (), "styles: at least one is needed; allowed: oe, choice"),
+        ("styles", ("oe", "oe"), "styles: oe, oe names one twice; name each once"),
+        (
+            "methods",
+            ("magic",),
+            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, probe",
+        ),
+        ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, substring"),
+        ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),
+        ("max_batch_tokens", -5, "max_batch_tokens: -5 is not allowed; at least 1"),
+        ("rows_per_shard", 0, "rows_per_shard: 0 is not allowed; at least 1"),
+        ("n_resamples", 0, "n_resamples: 0 is not allowed; at least 1"),
+        ("seed", -1, "seed: -1 is not allowed; at least 0"),
+    ],
+)
+def test_a_wrong_value_names_field_value_and_what_is_allowed(field: str, value: object, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        PipelineConfig(**{field: value})
+    assert str(raised.value) == message
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as raised:
+        PipelineConfig(styles=("essay",), methods=("magic",), seed=-1, rows_per_shard=0)
+    for part in ("styles: 'essay'", "methods: 'magic'", "seed: -1", "rows_per_shard: 0"):
+        assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("min_workers", 0, "ray.min_workers: 0 is not allowed; at least 1"),
+        ("max_workers", -1, "ray.max_workers: -1 is not allowed; at least 0"),
+        ("gpus_per_worker", -0.5, "ray.gpus_per_worker: -0.5 is not allowed; at least 0"),
+        ("cpus_per_worker", 0.0, "ray.cpus_per_worker: 0.0 is not allowed; above 0"),
+        ("train_workers", 0, "ray.train_workers: 0 is not allowed; at least 1"),
+    ],
+)
+def test_wrong_ray_settings_are_named(field: str, value: float, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        RaySettings(**{field: value})
+    assert str(raised.value) == message
+
+
+def test_an_unknown_field_is_an_error() -> None:
+    with pytest.raises(TypeError, match="sed"):
+        PipelineConfig(sed=3)  # type: ignore[call-arg]
+
+
+def test_a_configuration_is_plain_frozen_data() -> None:
+    config = PipelineConfig()
+    assert json.loads(json.dumps(asdict(config)))["tuning"]["lora"]["rank"] == 8
+    assert pickle.loads(pickle.dumps(config)) == config
+    with pytest.raises(FrozenInstanceError):
+        config.seed = 3  # type: ignore[misc]
+
+
+def test_methods_are_baselines_and_trained_ones() -> None:
+    assert METHODS == ("zero_shot_query", "answer_likelihood", "family_rate", "lora_prompt", "probe")
