@@ -75,7 +75,7 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a job's main function; what a user can cause ends in one line on standard error."""
     try:
         main(sys.argv[1:])
-    except (ConfigError, RaycalibError) as error:
+    except RaycalibError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:

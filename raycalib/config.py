@@ -69,6 +69,11 @@ class PipelineConfig:
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")
+        if self.ray.train_workers > self.tuning.global_batch_size:
+            problems.append(
+                f"ray.train_workers: {self.ray.train_workers} is not allowed; at most tuning.global_batch_size "
+                f"({self.tuning.global_batch_size}), so that each worker has a row in every step"
+            )
         if self.seed < 0:
             problems.append(f"seed: {self.seed} is not allowed; at least 0")
         if problems:

@@ -9,7 +9,8 @@ from typing import Any
 from raycalib.config import PipelineConfig
 from raycalib.errors import StorageError
 from raycalib.evaluation.methods import LORA_PROMPT
-from raycalib.lm.names import ModelSource, find_model
+from raycalib.lm.names import DtypeName, ModelSource, find_model
+from raycalib.prompts import QUERY_VERSION
 from raycalib.records import ANSWER, FEATURES, LABELLED, QUERY_LOGITS
 from raycalib.reports import print_summary
 from raycalib.sources import check_source
@@ -44,10 +45,13 @@ class Pipeline:
         """
         self.config = config
         self.models = [find_model(name, config.model_root) for name in config.models]
-        check_source(config.source)
+        check_source(config.source, config.styles, config.seed)
         self.out = Location(config.out).absolute()
         _check_can_write(self.out)
         self.cluster = Cluster(config.ray)
+        # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
+        automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
+        self.dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
         self.done: list[StageOutput] = []
 
     def run(self) -> list[dict[str, Any]]:
@@ -103,14 +107,15 @@ class Pipeline:
     def _worker_config(self, model: ModelSource, jobs: list[TuneJob] | None = None) -> ModelWorkerConfig:
         return ModelWorkerConfig(
             source=model,
-            dtype=self.config.dtype,
+            dtype=self.dtype,
+            use_gpu=self.config.ray.gpus_per_worker > 0,
             max_batch_tokens=self.config.max_batch_tokens,
             max_new_tokens=self.config.max_new_tokens,
             adapters=tuple((job.style, job.place / "adapter") for job in jobs or ()),
         )
 
     def _identity(self, model: ModelSource) -> dict[str, Any]:
-        return {"model": model.name, "weights": model.fingerprint(), "dtype": self.config.dtype}
+        return {"model": model.name, "weights": model.fingerprint(), "dtype": self.dtype, "query": QUERY_VERSION}
 
     def _answer(self, model: ModelSource, questions: StageOutput) -> StageOutput:
         stage = ShardStage(
@@ -152,9 +157,7 @@ class Pipeline:
         if LORA_PROMPT not in self.config.methods:
             return []
         jobs = [
-            tune_job(
-                model, self.config.dtype, style, labelled[model.name], self.config.tuning, self.config.seed, self.out
-            )
+            tune_job(model, self.dtype, style, labelled[model.name], self.config.tuning, self.config.seed, self.out)
             for model in self.models
             for style in self.config.styles
         ]

@@ -61,7 +61,7 @@ def smoke() -> PipelineConfig:
 
 
 def paper() -> PipelineConfig:
-    """The paper's twelve combos and settings, with weights from the hub or ``--model-root``, on GPUs."""
+    """The paper's twelve combos and tuning settings on GPUs; its question mixture is still to come (facts, files)."""
     return PipelineConfig(
         out="runs/paper",
         models=tuple(HUB_IDS),

@@ -39,7 +39,18 @@ ALLOWED: dict[str, set[str]] = {
     },
     "config": {"errors", "evaluation", "judging", "lm", "records", "sources", "stages", "tuning"},
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
-    "pipeline": {"config", "errors", "evaluation", "lm", "records", "reports", "sources", "stages", "storage"},
+    "pipeline": {
+        "config",
+        "errors",
+        "evaluation",
+        "lm",
+        "prompts",
+        "records",
+        "reports",
+        "sources",
+        "stages",
+        "storage",
+    },
     "cli": {"config", "errors", "recipes"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""

@@ -45,6 +45,8 @@ def grade(target: str, answer: str, style: str, grader: GraderName) -> Grade:
         return Grade(int(answer.strip() == target.strip()))
     if grader == "substring":
         return Grade(int(target in answer))
+    if not _folded(target):
+        return Grade(None, f"the right answer {target!r} is punctuation alone; grade it by substring")
     return Grade(int(_folded(target) == _folded(answer)))
 
 

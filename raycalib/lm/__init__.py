@@ -1,1 +1,1 @@
-"""Models: the six names, loading, label tokens, generation, adapters, probe and temperature heads."""
+"""Models: the six names, loading, label tokens, generation, query scoring, adapters."""

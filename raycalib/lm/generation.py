@@ -29,7 +29,7 @@ class Generation:
     Attributes:
         output: the text as generated.
         n_answer_tokens: tokens before the line break that ended the answer.
-        log_likelihood: sum of their log-probabilities, nats.
+        log_likelihood: sum of their log-probabilities, nats; of the token that ended it, where the answer is empty.
         option_log_likelihoods: of the options' letters, where there are options.
         finish_reason: ``stop`` at a line break or the end of text, else ``length``.
     """
@@ -130,10 +130,12 @@ class _Decoding:
         self.gains: list[float] = []
         self.n_answer_tokens = 0
         self.stopped = False
+        self.first_gain: float | None = None
 
     def add(self, token: int, gain: float) -> None:
         if self.stopped:
             return
+        self.first_gain = gain if self.first_gain is None else self.first_gain
         ended = token == self.tokenizer.eos_token_id
         if not ended:
             self.tokens.append(token)
@@ -152,7 +154,7 @@ class _Decoding:
         return Generation(
             output=self._text(),
             n_answer_tokens=self.n_answer_tokens,
-            log_likelihood=sum(self.gains[: self.n_answer_tokens]),
+            log_likelihood=sum(self.gains[: self.n_answer_tokens]) if self.n_answer_tokens else self.first_gain or 0.0,
             option_log_likelihoods=(),
             finish_reason="stop" if self.stopped else "length",
         )

@@ -23,18 +23,19 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto") -> PreTrainedModel:
-    """The model in evaluation mode, on the GPU if there is one.
+def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto", use_gpu: bool = False) -> PreTrainedModel:
+    """The model in evaluation mode.
 
     Args:
         source: where it lies.
         dtype: ``auto`` is bfloat16 on a GPU and float32 on a CPU.
+        use_gpu: on the process's GPU, else on the CPU.
 
     Raises:
         ModelError: it cannot be loaded.
     """
     logging.disable_progress_bar()
-    device = preferred_device()
+    device = chosen_device(use_gpu)
     name = ("bfloat16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
@@ -45,9 +46,15 @@ def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto") -> PreTrained
     return model.to(device).eval()
 
 
-def preferred_device() -> torch.device:
-    """The first GPU that this process sees, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def chosen_device(use_gpu: bool) -> torch.device:
+    """The process's GPU or the CPU, as the run is configured: Ray does not hide GPUs from workers that asked for none.
+
+    Raises:
+        ModelError: a GPU is wanted and torch sees none.
+    """
+    if use_gpu and not torch.cuda.is_available():
+        raise ModelError("model: a GPU is asked for (ray.gpus_per_worker), but torch sees none; install a CUDA build")
+    return torch.device("cuda" if use_gpu else "cpu")
 
 
 def pad_token_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -11,7 +11,7 @@ from raycalib.records import Row
 from raycalib.sources.facts.catalogue import all_families
 from raycalib.sources.facts.questions import fact_questions
 from raycalib.sources.facts.splits import SPLITS
-from raycalib.sources.own_file import check_file, file_questions
+from raycalib.sources.own_file import file_questions
 from raycalib.sources.settings import SourceSettings
 
 REQUIRED_SPLITS = ("train", "val_select", "val_calibrate", "test")
@@ -39,10 +39,11 @@ def draw_questions(settings: SourceSettings, styles: Sequence[str], seed: int) -
                 yield split, style, rows
 
 
-def check_source(settings: SourceSettings) -> None:
-    """Raises DataError if the source cannot be read; reads no more than it must."""
+def check_source(settings: SourceSettings, styles: Sequence[str], seed: int) -> None:
+    """Raises DataError if the source cannot be read or lacks questions of a style in a needed split."""
     if settings.name != "facts":
-        check_file(_path(settings.name))
+        for _ in draw_questions(settings, styles, seed):
+            pass
 
 
 def source_identity(settings: SourceSettings) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""Ray wiring: shards through actor pools, tuning through Ray Train, and the pipeline that joins them."""
+"""Ray wiring: shards through actor pools, tuning through Ray Train, figures in parallel."""

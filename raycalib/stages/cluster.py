@@ -6,6 +6,7 @@ import os
 import ray
 from ray.data import DataContext
 
+from raycalib.errors import ConfigError
 from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
 
@@ -19,6 +20,9 @@ class Cluster:
 
     def connect(self) -> None:
         """Joins or starts Ray; does nothing the second time."""
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.max_errored_blocks = -1  # a shard that keeps killing its worker must not end the others
         if ray.is_initialized():
             return
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
@@ -33,9 +37,6 @@ class Cluster:
         )
         self._started_here = address == "local"
         logging.getLogger("ray.data").setLevel(logging.WARNING)
-        context = DataContext.get_current()
-        context.enable_progress_bars = False
-        context.max_errored_blocks = -1
         resources = ray.cluster_resources()
         say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
 
@@ -46,8 +47,14 @@ class Cluster:
         fits = int(resources.get("CPU", 1) // self.settings.cpus_per_worker)
         if self.settings.gpus_per_worker:
             fits = min(fits, int(resources.get("GPU", 0) // self.settings.gpus_per_worker))
-        most = self.settings.max_workers or max(1, fits)
-        most = max(1, min(most, n_shards))
+        if not fits and not self.settings.max_workers:
+            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+            raise ConfigError(
+                f"ray: a worker needs {self.settings.cpus_per_worker:g} CPUs, {self.settings.gpus_per_worker:g} GPUs, "
+                f"the cluster has {cpus:g} and {gpus:g}: lower --ray.gpus-per-worker or, where the cluster grows by "
+                "itself, say how far with --ray.max-workers"
+            )
+        most = max(1, min(self.settings.max_workers or fits, n_shards))
         return min(self.settings.min_workers, most), most
 
     def close(self) -> None:

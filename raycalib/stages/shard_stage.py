@@ -12,6 +12,7 @@ import ray
 from ray.data import ActorPoolStrategy
 from ray.util.annotations import RayDeprecationWarning
 
+from raycalib.errors import DataError
 from raycalib.records import Row
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
@@ -72,10 +73,13 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
     progress = ShardProgress(title, len(missing))
     causes: dict[int, str] = {}
     if missing:
-        for status in _statuses(stage, source, place, missing, cluster):
-            if status["cause"]:
-                causes[int(status["shard"])] = str(status["cause"])
-            progress.add(int(status["rows"]), int(status["errors"]))
+        try:
+            for status in _statuses(stage, source, place, missing, cluster):
+                if status["cause"]:
+                    causes[int(status["shard"])] = str(status["cause"])
+                progress.add(int(status["rows"]), int(status["errors"]))
+        except ray.exceptions.RayError as error:
+            causes[-1] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     shards = find_shards(place)
     failed = [index for index in expected if index not in shards]
     if failed:
@@ -121,7 +125,11 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
             _ShardMap,
             fn_constructor_args=arguments,
             batch_size=1,
-            compute=ActorPoolStrategy(min_size=smallest, max_size=largest),
+            compute=ActorPoolStrategy(
+                min_size=smallest,
+                max_size=largest,
+                max_tasks_in_flight_per_actor=1,  # a shard waiting behind a deadly one would die with it
+            ),
             num_cpus=settings.cpus_per_worker,
             num_gpus=settings.gpus_per_worker,
             ray_remote_args_fn=_bounded_retries,
@@ -146,14 +154,30 @@ class _ShardMap:
         self.make, self.config = worker, config
         self.source, self.target, self.schema = source, target, schema
         self.worker: ShardWorker | None = None
+        self.broken = ""
+
+    def _ready(self) -> ShardWorker:
+        """The worker; one that could not be built is not tried again for every shard."""
+        if self.broken:
+            raise RuntimeError(self.broken)
+        if self.worker is None:
+            try:
+                self.worker = self.make(self.config)
+            except Exception as error:
+                self.broken = f"{type(error).__name__}: {error}"
+                raise
+        return self.worker
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         shard, name = int(batch["shard"][0]), str(batch["name"][0])
         rows = errors = 0
         cause = ""
         try:
-            self.worker = self.worker or self.make(self.config)
-            results = self.worker.process(read_shard(self.source, name))
+            worker = self._ready()
+            given = read_shard(self.source, name)
+            results = worker.process(given)
+            if [row["row_id"] for row in results] != [row["row_id"] for row in given]:
+                raise DataError(f"{self.make.__name__} did not return each row once and in order")
             write_shard(self.target, shard, results, self.schema)
             rows, errors = len(results), sum(1 for row in results if row.get("error"))
         except Exception as error:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-import os
 from typing import Any
 
 import ray
@@ -84,7 +83,6 @@ def _cells(predictions: Sequence[StageOutput], n_resamples: int, cluster: Cluste
 
 @ray.remote(num_cpus=1, max_retries=3)
 def _shard_cells(place: Location, name: str, n_resamples: int) -> list[dict[str, Any]]:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     return shard_cells(read_shard(place, name), n_resamples)
 
 

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+import gc
 import os
 from typing import Any
 from uuid import uuid4
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
+import torch
 
 from raycalib.lm.adapters import save_adapter
-from raycalib.lm.loading import load_causal_lm, load_tokenizer
+from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
 from raycalib.lm.names import DtypeName, ModelSource
-from raycalib.prompts import Example
+from raycalib.prompts import QUERY_VERSION, Example
 from raycalib.records import Row
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
@@ -59,7 +62,10 @@ def tune_job(
     out: Location,
 ) -> TuneJob:
     """The job of one combo, with its place and key."""
-    identity = {"style": style, "settings": asdict(settings), "seed": seed, "dtype": dtype}
+    decisive = {
+        name: value for name, value in asdict(settings).items() if name not in ("checkpoint_every", "zero_stage")
+    }
+    identity = {"style": style, "settings": decisive, "seed": seed, "dtype": dtype, "query": QUERY_VERSION}
     key = stage_key("tuned", identity, [labelled.key])
     return TuneJob(
         model=model,
@@ -88,7 +94,7 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
         say(f"  tuning {len(missing)} combo(s) with {settings.train_workers} worker(s)")
         trainer = TorchTrainer(
             _train_loop,
-            train_loop_config={"jobs": missing},
+            train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0},
             scaling_config=ScalingConfig(
                 num_workers=settings.train_workers,
                 use_gpu=settings.gpus_per_worker > 0,
@@ -131,11 +137,18 @@ def _train_loop(config: dict[str, Any]) -> None:
     """What every worker runs: the jobs in order, skipping those another attempt finished."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     use_given_threads()
-    world = current_world()
+    world = current_world(chosen_device(config["use_gpu"]))
     for job in config["jobs"]:
-        if not finished(job.place, job.key):
+        if not world.from_first(partial(_is_finished, job)):
             _tune(job, world)
+            gc.collect()  # DeepSpeed's hooks tie engine and model in a cycle
+            if world.device.type == "cuda":
+                torch.cuda.empty_cache()
         world.barrier()
+
+
+def _is_finished(job: TuneJob) -> bool:
+    return finished(job.place, job.key) is not None
 
 
 def _tune(job: TuneJob, world: World) -> None:
@@ -162,7 +175,7 @@ def _tune(job: TuneJob, world: World) -> None:
         )
 
     tuner = Tuner(
-        load_causal_lm(job.model, job.dtype),
+        load_causal_lm(job.model, job.dtype, world.device.type == "cuda"),
         tokenizer,
         TuningData(train=by_split["train"], val=by_split["val_select"]),
         job.settings,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from raycalib.lm.label_tokens import label_logits
 from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.losses import query_losses, token_divergences
 from raycalib.tuning.settings import KlKind
@@ -45,8 +46,7 @@ class CalibrationObjective(nn.Module):
                 out.
         """
         states = self.hidden_states(batch)
-        logits = self._head(states[torch.arange(batch.n_rows, device=states.device), batch.query_index])
-        query = query_losses(logits[:, list(self.label_tokens)], batch.labels).sum()
+        query = query_losses(self._label_logits(states, batch), batch.labels).sum()
         divergence = torch.zeros((), device=query.device)
         if base_states is not None and self.kl_decay > 0:
             tuned = self._head(states[batch.kl_row, batch.kl_index])
@@ -68,14 +68,16 @@ class CalibrationObjective(nn.Module):
     @torch.no_grad()
     def query_logits(self, batch: TuningBatch) -> Tensor:
         """(B, 2) float32 logits of ``i`` and ``ii``."""
-        states = self.hidden_states(batch)
-        last = states[torch.arange(batch.n_rows, device=states.device), batch.query_index]
-        return self._head(last)[:, list(self.label_tokens)].float()
+        return self._label_logits(self.hidden_states(batch), batch)
 
     @torch.no_grad()
     def kl_states(self, batch: TuningBatch) -> Tensor:
         """(T, H) final hidden states at the KL positions: with the adapters off, the reference's."""
         return self.hidden_states(batch)[batch.kl_row, batch.kl_index]
+
+    def _label_logits(self, states: Tensor, batch: TuningBatch) -> Tensor:
+        last = states[torch.arange(batch.n_rows, device=states.device), batch.query_index]
+        return label_logits(self.causal_lm.get_submodule("lm_head"), last, self.label_tokens)
 
     def _head(self, states: Tensor) -> Tensor:
         logits: Tensor = self.causal_lm.get_submodule("lm_head")(states)

@@ -25,7 +25,7 @@ from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.world import World
 
-EVALUATION_ROWS = 128
+EVALUATION_TOKENS = 8192
 
 
 class LossNotFiniteError(RaycalibError):
@@ -83,7 +83,7 @@ class Tuner:
             self.peft_model.get_base_model(), query_label_tokens(tokenizer), settings.kl_decay, settings.kl_kind
         )
         self.base_states = self._reference_states()
-        self.state = load_newest(checkpoints, key)
+        self.state = world.from_first(lambda: load_newest(checkpoints, key))
         if self.state is not None:
             _set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world)
@@ -102,7 +102,7 @@ class Tuner:
         self.objective.eval()
         states: dict[int, Tensor] = {}
         lengths = [self.data.train[index].length for index in needed]
-        for places in length_batches(lengths, max_batch_tokens=8192):
+        for places in length_batches(lengths, EVALUATION_TOKENS):
             members = [needed[place] for place in places]
             rows = [self.data.train[index] for index in members]
             found = self.objective.kl_states(self._collate(rows)).cpu()
@@ -185,6 +185,11 @@ class Tuner:
     def _checkpointed(self, state: TrainingState, step: int) -> TrainingState:
         best = {name: value for name, value in state.tensors.items() if name.startswith("best/")}
         weights = {f"weight/{name}": value.detach() for name, value in trainable(self.objective).items()}
+        if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
+            raise LossNotFiniteError(
+                f"tuning: weights are not finite after step {step}; the last good checkpoint is in "
+                f"{self.checkpoints.uri}; lower tuning.lr"
+            )
         state = _with(state, step=step, tensors=best | weights | self.engine.moments())
         if self.world.is_first:
             save_checkpoint(self.checkpoints, state, self.key)
@@ -196,12 +201,12 @@ class Tuner:
         """(n,) float64 log-odds that the validation answers are correct; all workers call it together."""
         self.objective.eval()
         mine = list(self.data.val[self.world.rank :: self.world.size])
-        margins: list[float] = []
-        for start in range(0, len(mine), EVALUATION_ROWS):
-            batch = self._collate(mine[start : start + EVALUATION_ROWS], with_kl=False)
+        margins = np.zeros(len(mine))
+        for places in length_batches([len(row.query_ids) for row in mine], EVALUATION_TOKENS):
+            batch = self._collate([mine[place] for place in places], with_kl=False)
             logits = self.objective.query_logits(batch).double()
-            margins += (logits[:, 1] - logits[:, 0]).tolist()
-        return np.array(self.world.gather(margins))
+            margins[places] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+        return np.array(self.world.gather(margins.tolist()))
 
 
 def set_best(tuner: Tuner, state: TrainingState) -> None:

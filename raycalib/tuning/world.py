@@ -1,8 +1,8 @@
 """The group of workers that tune together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -39,15 +39,22 @@ class World:
         longest = max(map(len, present))
         return [part[place] for place in range(longest) for part in present if place < len(part)]
 
+    def from_first(self, make: Callable[[], T]) -> T:
+        """What worker 0 makes, on every worker: what is read from storage is read once, so that all agree."""
+        if self.size == 1:
+            return make()
+        box: list[T | None] = [make() if self.is_first else None]
+        dist.broadcast_object_list(box, src=0)
+        return cast(T, box[0])
+
     def barrier(self) -> None:
         """Waits for all workers."""
         if self.size > 1:
             dist.barrier()
 
 
-def current_world() -> World:
+def current_world(device: torch.device) -> World:
     """The world of this process: of its initialized process group, or a world of one."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if dist.is_available() and dist.is_initialized():
         return World(dist.get_rank(), dist.get_world_size(), device)
     return World(device=device)

@@ -34,7 +34,7 @@ def test_facts_have_every_split_in_every_style_within_the_limits() -> None:
 
 def test_a_file_needs_no_held_out_families(tmp_path: Path) -> None:
     settings = write(tmp_path / "mine.jsonl", SPLITS)
-    check_source(settings)
+    check_source(settings, ["oe"], 0)
     assert [split for split, _, _ in draw_questions(settings, ["oe"], 0)] == SPLITS
 
 

@@ -18,6 +18,7 @@ class ModelWorkerConfig:
     Attributes:
         source: the model.
         dtype: of its weights.
+        use_gpu: where it computes.
         max_batch_tokens: token budget of a batch, padding included.
         max_new_tokens: at most so many tokens are generated per answer.
         adapters: directories of adapters by prompt style.
@@ -25,6 +26,7 @@ class ModelWorkerConfig:
 
     source: ModelSource
     dtype: DtypeName
+    use_gpu: bool
     max_batch_tokens: int
     max_new_tokens: int = 1
     adapters: tuple[tuple[str, Location], ...] = ()
@@ -38,4 +40,4 @@ def use_given_threads() -> None:
 def load_for_worker(config: ModelWorkerConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The model and its tokenizer, on this worker's share of the machine."""
     use_given_threads()
-    return load_causal_lm(config.source, config.dtype), load_tokenizer(config.source)
+    return load_causal_lm(config.source, config.dtype, config.use_gpu), load_tokenizer(config.source)

@@ -22,21 +22,30 @@ def _example(row: Row) -> Example:
     )
 
 
+ROW_FAULTS = (ValueError, TypeError, KeyError, IndexError)
+"""What a row's own content can cause; anything else (a device, a disk, memory) fails the shard, to be retried."""
+
+
 def all_or_each(
     rows: list[Row], do: Callable[[Sequence[Row]], list[Row]], failed: Callable[[Row, str], Row]
 ) -> list[Row]:
-    """All rows at once; where that fails, one by one, so that a bad row costs itself alone. Order is kept.
+    """All rows at once; where a row's content makes that fail, one by one, so that it costs itself alone.
 
-    Rows that failed in an earlier stage are not tried again.
+    Order is kept; rows that failed in an earlier stage are not tried again.
+
+    Raises:
+        Exception: what no row can cause, such as a device's error or memory that has run out.
     """
     good = [row for row in rows if not row.get("error")]
     done: dict[str, Row] = {}
+    batch_failed = False
     try:
         done = {row["row_id"]: row for row in do(good)} if good else {}
-    except Exception:
-        for row in good:
-            try:
-                done[row["row_id"]] = do([row])[0]
-            except Exception as error:
-                done[row["row_id"]] = failed(row, f"{type(error).__name__}: {error}".splitlines()[0])
+    except ROW_FAULTS:
+        batch_failed = True
+    for row in good if batch_failed else ():
+        try:
+            done[row["row_id"]] = do([row])[0]
+        except ROW_FAULTS as error:
+            done[row["row_id"]] = failed(row, f"{type(error).__name__}: {error}".splitlines()[0])
     return [done.get(row["row_id"]) or failed(row, row.get("error") or "unknown") for row in rows]
