@@ -56,7 +56,7 @@ def _family(rows: Sequence[dict[str, str]], column: str, phrasings: Sequence[str
         if column == "abbreviation":
             return alike(answer, [row[column] for row in rows])
         if column == "admission_year":
-            return sorted({row[column] for row in rows}, key=lambda year: abs(int(year) - int(answer)))
+            return sorted({row[column] for row in rows}, key=lambda year: (abs(int(year) - int(answer)), year))
         here = by_name[subject]
         region = [state for state in by_name if by_name[state]["region"] == here["region"]]
         region.sort(key=lambda state: abs(ranks[state] - ranks[subject]))
