@@ -12,10 +12,10 @@ from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
 
 def demo() -> PipelineConfig:
-    """Two small stand-ins on embedded facts, both styles: under ten minutes on two cores, no network."""
+    """A small stand-in on embedded facts, both styles: minutes on two cores, no network."""
     return PipelineConfig(
         out="runs/demo",
-        models=("llama2:7b", "mistral:7b"),
+        models=("llama2:7b",),
         model_root=EMBEDDED_ROOT,
         max_new_tokens=16,
         tuning=TuningSettings(

@@ -1,0 +1,50 @@
+"""The committed stand-ins: small, of the right class, and knowing some facts but not all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raycalib.lm.loading import load_causal_lm, load_tokenizer
+from raycalib.lm.names import HUB_IDS, embedded_root, find_model
+from raycalib.lm.standins.shapes import SHAPES
+from raycalib.prompts import query_text
+
+COMMITTED = sorted(name for name in HUB_IDS if (embedded_root() / name.replace(":", "-")).is_dir())
+MIB = 2**20
+
+
+def folder(name: str) -> Path:
+    return embedded_root() / name.replace(":", "-")
+
+
+def test_there_are_stand_ins_and_together_they_are_small() -> None:
+    assert "llama2:7b" in COMMITTED
+    sizes = [(folder(name) / "model.safetensors").stat().st_size for name in COMMITTED]
+    assert max(sizes) <= 3 * MIB
+    assert sum(sizes) <= 16 * MIB
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_each_has_its_class_and_shape_and_the_record_of_its_making(name: str) -> None:
+    config = json.loads((folder(name) / "config.json").read_text())
+    wanted = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM"}[SHAPES[name].family]
+    assert config["architectures"] == [wanted]
+    assert (config["hidden_size"], config["num_hidden_layers"]) == (SHAPES[name].hidden, SHAPES[name].layers)
+    record = json.loads((folder(name) / "training_record.json").read_text())
+    assert 0.35 <= record["accuracy"]["test/oe"] <= 0.75
+    assert record["accuracy"]["test/choice"] >= 0.30
+    assert record["minutes"] > 0
+
+
+@pytest.mark.parametrize("name", COMMITTED)
+def test_each_loads_and_its_tokenizer_gives_back_what_it_reads(name: str) -> None:
+    source = find_model(name, "embedded")
+    model, tokenizer = load_causal_lm(source), load_tokenizer(source)
+    text = query_text("Question: What is the capital of France?\nAnswer:", "Paris")
+    ids = tokenizer(text)["input_ids"]
+    assert ids[0] == tokenizer.bos_token_id
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    cafe = tokenizer("un café <0x41>")["input_ids"]
+    assert tokenizer.decode(cafe, skip_special_tokens=True) == "un café <0x41>"
+    assert max(ids) < model.config.vocab_size
