@@ -52,7 +52,7 @@ def test_temperature_does_not_warn() -> None:
         "import numpy as np; from raycalib.tuning.temperature import fit_temperature as f; "
         "f(np.array([1.0]), np.array([1]))"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd="/work/main")
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parents[1])
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.1, 0.03, 0.01, 0.003])
