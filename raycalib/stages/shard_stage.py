@@ -114,13 +114,16 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
         [{"shard": index, "name": source.shards[index]} for index in missing], override_num_blocks=len(missing)
     )
     arguments = (stage.worker, stage.config, source.place, place, stage.schema)
-    if not stage.needs_model:
-        return dataset.map_batches(_ShardMap(*arguments), batch_size=1, num_cpus=1).iter_rows()
     settings = cluster.settings
-    smallest, largest = cluster.pool_size(len(missing))
     with warnings.catch_warnings():
-        # Ray 2.60 deprecates this parameter before it has another one for the bounds of restarts.
+        # Ray 2.60 deprecates ray_remote_args_fn before it has another parameter for the bounds of retries.
         warnings.simplefilter("ignore", RayDeprecationWarning)
+        if not stage.needs_model:
+            mapped = dataset.map_batches(
+                _ShardMap(*arguments), batch_size=1, num_cpus=1, ray_remote_args_fn=_bounded_task_retries
+            )
+            return mapped.iter_rows()
+        smallest, largest = cluster.pool_size(len(missing))
         mapped = dataset.map_batches(
             _ShardMap,
             fn_constructor_args=arguments,
@@ -132,12 +135,17 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
             ),
             num_cpus=settings.cpus_per_worker,
             num_gpus=settings.gpus_per_worker,
-            ray_remote_args_fn=_bounded_retries,
+            ray_remote_args_fn=_bounded_actor_retries,
         )
     return mapped.iter_rows()
 
 
-def _bounded_retries() -> dict[str, Any]:
+def _bounded_task_retries() -> dict[str, Any]:
+    """Ray Data's own default retries a task that kills its worker for ever."""
+    return {"max_retries": MAX_SHARD_RETRIES}
+
+
+def _bounded_actor_retries() -> dict[str, Any]:
     """Ray's own defaults retry a shard that kills its worker for ever."""
     return {"max_restarts": MAX_ACTOR_RESTARTS, "max_task_retries": MAX_SHARD_RETRIES}
 

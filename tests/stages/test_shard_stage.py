@@ -110,14 +110,15 @@ def test_a_bad_shard_is_named_and_a_rerun_does_only_that_one(tmp_path, source, c
     assert [row["value"] for row in done.rows()] == [2 * value for value in range(60)]
 
 
-def test_a_shard_that_kills_its_process_costs_itself_alone(tmp_path, source, cluster):
+@pytest.mark.parametrize("needs_model", [True, False])
+def test_a_shard_that_kills_its_process_costs_itself_alone(tmp_path, source, cluster, needs_model):
     out = Location(str(tmp_path / "out"))
     with pytest.raises(StageError, match=r"1 of 6 shards failed \(part-00003"):
-        run_shard_stage(stage(tmp_path, deadly=31), source, out, cluster)
+        run_shard_stage(stage(tmp_path, deadly=31, needs_model=needs_model), source, out, cluster)
     place = out / "doubled" / next(iter((out / "doubled").names()))
     shards = find_shards(place)
     assert 3 not in shards
     assert not place.exists("manifest.json")
-    done = run_shard_stage(stage(tmp_path), source, out, cluster)
+    done = run_shard_stage(stage(tmp_path, needs_model=needs_model), source, out, cluster)
     assert sorted(find_shards(place)) == list(range(6))
     assert len(list(read_rows(done.place, done.shards))) == 60
