@@ -57,6 +57,28 @@ class Cluster:
         most = max(1, min(self.settings.max_workers or fits, n_shards))
         return min(self.settings.min_workers, most), most
 
+    def check_trainer_fits(self) -> None:
+        """Raises ConfigError where a trainer's workers would wait for ever for CPUs or GPUs.
+
+        A cluster that grows by itself is not checked: it says how far by ``max_workers``.
+        """
+        self.connect()
+        resources, settings = ray.cluster_resources(), self.settings
+        needed = {
+            "CPU": settings.train_workers * settings.cpus_per_worker,
+            "GPU": settings.train_workers * settings.gpus_per_worker,
+        }
+        short = [
+            f"{need:g} {name}s of {resources.get(name, 0):g}"
+            for name, need in needed.items()
+            if need > resources.get(name, 0)
+        ]
+        if short and not settings.max_workers:
+            raise ConfigError(
+                f"ray.train_workers: {settings.train_workers} workers need {' and '.join(short)}; lower "
+                "--ray.train-workers or, where the cluster grows by itself, say how far with --ray.max-workers"
+            )
+
     def close(self) -> None:
         """Ends the Ray that this run started; leaves another's alone."""
         if self._started_here and ray.is_initialized():

@@ -89,7 +89,7 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if missing:
-        cluster.connect()
+        cluster.check_trainer_fits()
         settings = cluster.settings
         say(f"  tuning {len(missing)} combo(s) with {settings.train_workers} worker(s)")
         trainer = TorchTrainer(

@@ -1,0 +1,37 @@
+"""Pools and trainers that cannot fit end in an error instead of waiting for ever."""
+
+import pytest
+import ray
+
+from raycalib.errors import ConfigError
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.settings import RaySettings
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray(tmp_path_factory):
+    ray.init(address="local", num_cpus=2, num_gpus=1, _temp_dir=str(tmp_path_factory.mktemp("r")), log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_a_pool_takes_what_fits_and_no_more_than_its_shards() -> None:
+    assert Cluster(RaySettings()).pool_size(10) == (1, 2)
+    assert Cluster(RaySettings()).pool_size(1) == (1, 1)
+    assert Cluster(RaySettings(gpus_per_worker=0.5)).pool_size(10) == (1, 2)
+    assert Cluster(RaySettings(min_workers=3, max_workers=4)).pool_size(10) == (3, 4)
+
+
+def test_a_pool_that_cannot_fit_says_what_it_needs() -> None:
+    with pytest.raises(ConfigError, match="needs 1 CPUs, 2 GPUs, the cluster has 2 and 1"):
+        Cluster(RaySettings(gpus_per_worker=2)).pool_size(10)
+    assert Cluster(RaySettings(gpus_per_worker=2, max_workers=4)).pool_size(10) == (1, 4)
+
+
+def test_a_trainer_that_cannot_fit_says_what_it_needs() -> None:
+    with pytest.raises(ConfigError, match=r"3 workers need 3 CPUs of 2 and 3 GPUs of 1"):
+        Cluster(RaySettings(train_workers=3, gpus_per_worker=1)).check_trainer_fits()
+    Cluster(RaySettings(train_workers=2)).check_trainer_fits()
+    Cluster(RaySettings(train_workers=3, max_workers=3)).check_trainer_fits()
