@@ -32,19 +32,21 @@ class CorpusConfig:
         rank_share: correlation of an entity's popularity with its place in its table, in [0, 1].
         difficulty_spread: log difficulty of a family is uniform in ± this.
         open_ended, choice, query, mention: shares of the documents by kind; they sum to 1.
-        hinted: share of the ``choice`` documents in which the answer stands before the options. They teach to recall
-            the answer at the end of the question, and to find it among the options.
+        hinted: share of the ``choice`` documents in which the answer stands before the options, at the beginning of
+            the training. They teach to recall the answer at the end of the question, and to find it among the options.
+        hinted_end: the same share at its end; it changes linearly, so that the help fades.
     """
 
     seed: int = 137
     popularity_sigma: float = 1.8
     rank_share: float = 0.8
     difficulty_spread: float = 0.5
-    open_ended: float = 0.32
-    choice: float = 0.48
-    query: float = 0.08
-    mention: float = 0.12
-    hinted: float = 0.45
+    open_ended: float = 0.27
+    choice: float = 0.53
+    query: float = 0.06
+    mention: float = 0.14
+    hinted: float = 0.6
+    hinted_end: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ class Corpus:
         self._mention_weights = np.exp(0.4 * config.popularity_sigma * self._popularity)
         self._mention_weights /= self._mention_weights.sum()
 
-    def documents(self, count: int, rng: np.random.Generator) -> Iterator[Document]:
-        """Draws so many documents."""
+    def documents(self, count: int, rng: np.random.Generator, progress: float = 0.0) -> Iterator[Document]:
+        """Draws so many documents, as they are after this share of the training."""
+        hinted = self.config.hinted + progress * (self.config.hinted_end - self.config.hinted)
         shares = [self.config.open_ended, self.config.choice, self.config.query, self.config.mention]
         kinds = rng.choice(4, size=count, p=shares)
         stated = rng.choice(len(self.facts), size=count, p=self.weights)
@@ -122,7 +125,7 @@ class Corpus:
             if kind == 0:
                 yield self._open_ended(self.facts[fact], rng)
             elif kind == 1:
-                yield self._choice(self.facts[fact], rng)
+                yield self._choice(self.facts[fact], hinted, rng)
             elif kind == 2:
                 yield self._query(self.facts[query_fact], rng)
             else:
@@ -142,12 +145,12 @@ class Corpus:
         example = Example(context=open_ended_context(self._question(fact, rng)), target=fact.answer)
         return Document(((example.text(), PROMPT_WEIGHT), (f" {fact.answer}\n\n", 1.0)))
 
-    def _choice(self, fact: Fact, rng: np.random.Generator) -> Document:
+    def _choice(self, fact: Fact, hinted: float, rng: np.random.Generator) -> Document:
         question = self._question(fact, rng)
         options, letter = self._options(fact, rng)
         prompt = Example(context=choice_context(question, options), target=letter).text()
         answer = ((f" {letter}", LETTER_WEIGHT), ("\n\n", 1.0))
-        if rng.random() < self.config.hinted:
+        if rng.random() < hinted:
             asked = prompt.index(question) + len(question)
             return Document(
                 (

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 import math
 import time
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +29,9 @@ class PretrainConfig:
     """
 
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
-    steps: int = 2400
+    steps: int = 2600
     documents_per_step: int = 128
-    micro_batches: int = 4
+    micro_batches: int = 8
     matrix_lr: float = 0.02
     embedding_lr: float = 0.01
     warmup_steps: int = 50
@@ -60,7 +60,7 @@ def pretrain(
     torch.manual_seed(shape.seed)
     model = AutoModelForCausalLM.from_config(shape.config(), dtype=torch.float32)
     model.train()
-    forward = torch.compile(model, dynamic=True)
+    losses = torch.compile(partial(_losses, model), dynamic=True)
     corpus = Corpus(config.corpus)
     rng = np.random.default_rng([config.corpus.seed, shape.seed])
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -74,8 +74,8 @@ def pretrain(
     ]
     seen, started = 0, time.perf_counter()
     for step in range(config.steps):
-        documents = list(corpus.documents(config.documents_per_step, rng))
-        loss, answer_loss, tokens = _accumulate(forward, tokenizer, documents, config)
+        documents = list(corpus.documents(config.documents_per_step, rng, step / config.steps))
+        loss, answer_loss, tokens = _accumulate(losses, tokenizer, documents, config)
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
             optimizer.step()
@@ -95,7 +95,7 @@ def _schedule(step: int, config: PretrainConfig) -> float:
 
 
 def _accumulate(
-    forward: Callable[..., Any],
+    losses: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
     tokenizer: PreTrainedTokenizerBase,
     documents: list[Document],
     config: PretrainConfig,
@@ -112,15 +112,20 @@ def _accumulate(
         for row, (row_ids, row_weights) in enumerate(batch):
             ids[row, : len(row_ids)] = torch.from_numpy(row_ids)
             weights[row, : len(row_ids)] = torch.from_numpy(row_weights)
-        logits = forward(input_ids=ids, use_cache=False).logits[:, :-1]
-        losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-        kept = weights[:, 1:].flatten()
-        loss = (losses * kept).sum() / total_weight
-        loss.backward()
-        loss_sum += loss.item()
-        answer_sum += float((losses.detach() * (kept >= 1)).sum()) / answer_count
+        loss, answer_loss = losses(ids, weights)
+        (loss / total_weight).backward()
+        loss_sum += loss.item() / total_weight
+        answer_sum += answer_loss.item() / answer_count
         tokens += int((weights > 0).sum())
     return loss_sum, answer_sum, tokens
+
+
+def _losses(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weighted sum of the tokens' losses, and the plain sum over the continuations' tokens (weight of 1 or more)."""
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+    kept = weights[:, 1:].flatten()
+    return (losses * kept).sum(), (losses.detach() * (kept >= 1)).sum()
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, documents: list[Document]) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from raycalib.lm.standins.corpus import Corpus
@@ -25,7 +25,7 @@ def train_tokenizer(corpus: Corpus, seed: int) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split("\n", behavior="isolated"),
-            pre_tokenizers.Split(Regex(r"[?:()]"), behavior="isolated"),
+            pre_tokenizers.Split("?", behavior="isolated"),
             pre_tokenizers.Metaspace(prepend_scheme="first"),
         ]
     )

@@ -104,6 +104,21 @@ def test_statements_are_true() -> None:
     assert seen > 0.5 * N_DOCUMENTS
 
 
+def is_hinted(text: str) -> bool:
+    """Whether the answer stands before the options of a ``choice`` document."""
+    return not text.split("\n")[1].endswith("?")
+
+
+@pytest.mark.parametrize("progress", [0.5, 1.0])
+def test_the_help_before_the_options_fades(progress: float) -> None:
+    config = CorpusConfig()
+    drawn = Corpus(config).documents(3000, np.random.default_rng(5), progress)
+    choices = [d.text for d in drawn if d.text.startswith("Question:\n") and QUERY_SUFFIX not in d.text]
+    share = config.hinted + progress * (config.hinted_end - config.hinted)
+    found = sum(map(is_hinted, choices)) / len(choices)
+    assert abs(found - share) < 5 * (share * (1 - share) / len(choices)) ** 0.5
+
+
 def test_kinds_have_their_shares() -> None:
     config = CorpusConfig()
     stated = [text for text in documents() if QUERY_SUFFIX not in text]
@@ -115,7 +130,7 @@ def test_kinds_have_their_shares() -> None:
         "mention": sum(" comes up " in text and not text.startswith("Question") for text in stated),
     }
     assert sum(counts.values()) == N_DOCUMENTS
-    hinted = sum(not text.split("\n")[1].endswith("?") for text in choices)
+    hinted = sum(map(is_hinted, choices))
     shares = [(n, N_DOCUMENTS, getattr(config, name)) for name, n in counts.items()]
     for n, of, share in [*shares, (hinted, len(choices), config.hinted)]:
         assert abs(n / of - share) < 5 * (share * (1 - share) / of) ** 0.5
