@@ -112,7 +112,7 @@ def test_the_token_that_holds_the_line_break_counts_where_it_holds_text() -> Non
         def decode(self, ids, skip_special_tokens=False):
             return "".join({1: "Paris", 2: ".\n"}[i] for i in ids)
 
-    d = _Decoding(Tok())
+    d = _Decoding(Tok(), frozenset({Tok().eos_token_id}))
     d.add(1, -1.0)
     d.add(2, -2.0)
     assert d.result().n_answer_tokens == 2

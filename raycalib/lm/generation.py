@@ -56,6 +56,7 @@ class GreedyGenerator:
         self.max_new_tokens = max_new_tokens
         self.max_batch_tokens = max_batch_tokens
         self._pad = pad_token_id(tokenizer)
+        self._stops = stop_tokens(model, tokenizer)
         self._letters = letter_tokens(tokenizer, ascii_lowercase[:10])
 
     @torch.inference_mode()
@@ -99,7 +100,7 @@ class GreedyGenerator:
 
     def _decode(self, texts: list[list[int]]) -> list[Generation]:
         log_probs, mask, cache = self._first_step(texts)
-        decoding = [_Decoding(self.tokenizer) for _ in texts]
+        decoding = [_Decoding(self.tokenizer, self._stops) for _ in texts]
         positions = mask.sum(dim=1)
         for step in range(self.max_new_tokens):
             best = log_probs.argmax(dim=-1)
@@ -121,11 +122,20 @@ class GreedyGenerator:
         return [state.result() for state in decoding]
 
 
+def stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """The tokens that end a text: the tokenizer's, and those of the model's generation settings (Llama 3 has three)."""
+    settings = getattr(model, "generation_config", None)
+    listed = getattr(settings, "eos_token_id", None)
+    several = listed if isinstance(listed, list) else [listed]
+    return frozenset(int(token) for token in (*several, tokenizer.eos_token_id) if token is not None)
+
+
 class _Decoding:
     """One row while it is decoded."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, stops: frozenset[int]) -> None:
         self.tokenizer = tokenizer
+        self.stops = stops
         self.tokens: list[int] = []
         self.gains: list[float] = []
         self.n_answer_tokens = 0
@@ -136,7 +146,7 @@ class _Decoding:
         if self.stopped:
             return
         self.first_gain = gain if self.first_gain is None else self.first_gain
-        ended = token == self.tokenizer.eos_token_id
+        ended = token in self.stops
         if not ended:
             self.tokens.append(token)
             self.gains.append(gain)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raycalib.errors import ModelError
 from raycalib.prompts import NO_LABEL, YES_LABEL, query_text
@@ -65,6 +66,12 @@ def label_logits(head: nn.Module, states: Tensor, tokens: Sequence[int]) -> Tens
     weight, bias = head.weight, getattr(head, "bias", None)
     chosen = list(tokens)
     return functional.linear(states.float(), weight[chosen].float(), None if bias is None else bias[chosen].float())
+
+
+def soft_capped(logits: Tensor, config: PreTrainedConfig) -> Tensor:
+    """The logits as the model itself would give them: some bound theirs (``final_logit_softcapping``, as Gemma 2)."""
+    cap = getattr(config.get_text_config(), "final_logit_softcapping", None)
+    return torch.tanh(logits / cap) * cap if cap else logits
 
 
 def letter_tokens(tokenizer: PreTrainedTokenizerBase, letters: Sequence[str]) -> list[int]:

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_right
-from raycalib.lm.label_tokens import label_logits, query_label_tokens
+from raycalib.lm.label_tokens import label_logits, query_label_tokens, soft_capped
 from raycalib.lm.loading import pad_token_id
 from raycalib.prompts import query_text
 
@@ -58,7 +58,8 @@ class QueryScorer:
             rows = torch.arange(len(batch))
             last = hidden[rows, [len(queries[i]) - 1 for i in batch]]
             head = self.model.get_output_embeddings()
-            logits[batch] = label_logits(head, last, self._labels).double().cpu().numpy()
+            found = soft_capped(label_logits(head, last, self._labels), self.model.config)
+            logits[batch] = found.double().cpu().numpy()
             states[batch] = hidden[rows, [ends[i] if i not in apart else 0 for i in batch]].float().cpu().numpy()
         for batch in length_batches([len(ids) for ids in apart.values()], self.max_batch_tokens):
             members = [list(apart)[place] for place in batch]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from raycalib.lm.label_tokens import label_logits
+from raycalib.lm.label_tokens import label_logits, soft_capped
 from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.losses import query_losses, token_divergences
 from raycalib.tuning.settings import KlKind
@@ -77,8 +77,9 @@ class CalibrationObjective(nn.Module):
 
     def _label_logits(self, states: Tensor, batch: TuningBatch) -> Tensor:
         last = states[torch.arange(batch.n_rows, device=states.device), batch.query_index]
-        return label_logits(self.causal_lm.get_submodule("lm_head"), last, self.label_tokens)
+        logits = label_logits(self.causal_lm.get_submodule("lm_head"), last, self.label_tokens)
+        return soft_capped(logits, self.causal_lm.config)
 
     def _head(self, states: Tensor) -> Tensor:
         logits: Tensor = self.causal_lm.get_submodule("lm_head")(states)
-        return logits
+        return soft_capped(logits, self.causal_lm.config)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.lm.generation import Generation, GenerationRequest, GreedyGenerator
+from raycalib.lm.generation import Generation, GenerationRequest, GreedyGenerator, stop_tokens
 from raycalib.prompts import choice_context, open_ended_context, sanitize
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -184,6 +184,18 @@ def test_the_end_of_text_stops_and_is_not_part_of_the_answer(tiny_llama: TinyLla
         assert (done.output, done.finish_reason, done.n_answer_tokens) == ("Paris", "stop", len(tokens))
         assert steps == len(tokens) + 1
         assert done.log_likelihood == pytest.approx(len(tokens) * math.log(0.8), rel=1e-5)
+
+
+def test_every_end_that_the_model_names_stops(tiny_llama: TinyLlama) -> None:
+    model, tokenizer = copy.deepcopy(tiny_llama[0]), tiny_llama[1]
+    model.generation_config.eos_token_id = [7, 8]
+    assert stop_tokens(model, tokenizer) == {7, 8, tokenizer.eos_token_id}
+    model.generation_config.eos_token_id = 7
+    assert stop_tokens(model, tokenizer) == {7, tokenizer.eos_token_id}
+    first = GreedyGenerator(*tiny_llama, MAX_NEW_TOKENS)._first_step([tokenizer("Answer:")["input_ids"]])[0].argmax()
+    model.generation_config.eos_token_id = [int(first)]
+    (done,) = GreedyGenerator(model, tokenizer, MAX_NEW_TOKENS).generate([GenerationRequest("Answer:")])
+    assert (done.output, done.n_answer_tokens, done.finish_reason) == ("", 0, "stop")
 
 
 def test_an_empty_answer(tiny_llama: TinyLlama) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import open_ended_context, query_text
@@ -30,7 +30,7 @@ def merging_tokenizer() -> PreTrainedTokenizerFast:
 
 @torch.no_grad()
 def check_against_plain_passes(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, no: str, yes: str, budget: int = 4096
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, no: str, yes: str, budget: int = 4096
 ) -> None:
     scores = QueryScorer(model, tokenizer, budget).score(TEXTS, ANSWERS)
     labels = tokenizer.convert_tokens_to_ids([no, yes])
@@ -54,6 +54,25 @@ def test_equals_plain_passes_where_the_answer_merges_with_the_query(tiny_llama: 
     answered = tokenizer(f"{TEXTS[0]} {ANSWERS[0]}")["input_ids"]
     assert query[: len(answered)] != answered
     check_against_plain_passes(tiny_llama[0], tokenizer, " i", " ii")
+
+
+def test_logits_that_a_model_bounds_are_bounded_here(tiny_llama: TinyLlama) -> None:
+    torch.manual_seed(0)
+    config = Gemma2Config(
+        vocab_size=len(tiny_llama[1]),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        final_logit_softcapping=0.3,
+        attn_implementation="eager",
+    )
+    model = Gemma2ForCausalLM(config).eval()
+    check_against_plain_passes(model, tiny_llama[1], "▁i", "▁ii")
+    logits = QueryScorer(model, tiny_llama[1]).score(TEXTS, ANSWERS).logits
+    assert 0.05 < np.abs(logits).max() < 0.3
 
 
 def test_rows_keep_their_order(tiny_llama: TinyLlama) -> None:

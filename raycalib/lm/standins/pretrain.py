@@ -121,7 +121,7 @@ def _accumulate(
 
 
 def _losses(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The weighted sum of the tokens' losses, and the plain sum over the continuations' tokens (weight of 1 or more)."""
+    """The weighted sum of the tokens' losses, and the plain sum over those of continuations (weight of 1 or more)."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
     losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
     kept = weights[:, 1:].flatten()
