@@ -74,6 +74,11 @@ class PipelineConfig:
                 f"ray.train_workers: {self.ray.train_workers} is not allowed; at most tuning.global_batch_size "
                 f"({self.tuning.global_batch_size}), so that each worker has a row in every step"
             )
+        if self.tuning.zero_stage and self.ray.train_workers == 1:
+            problems.append(
+                f"tuning.zero_stage: {self.tuning.zero_stage} shards over several workers, and ray.train_workers is 1; "
+                "raise --ray.train-workers or use --tuning.zero-stage 0"
+            )
         if self.seed < 0:
             problems.append(f"seed: {self.seed} is not allowed; at least 0")
         if problems:

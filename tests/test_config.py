@@ -7,6 +7,7 @@ import pytest
 from raycalib.config import METHODS, PipelineConfig
 from raycalib.errors import ConfigError
 from raycalib.stages.settings import RaySettings
+from raycalib.tuning.settings import TuningSettings
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,15 @@ def test_a_wrong_value_names_field_value_and_what_is_allowed(field: str, value: 
     with pytest.raises(ConfigError) as raised:
         PipelineConfig(**{field: value})
     assert str(raised.value) == message
+
+
+def test_sharding_over_one_worker_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"tuning\.zero_stage: 2 shards over several workers, and ray\.train_workers"):
+        PipelineConfig(tuning=TuningSettings(zero_stage=2), ray=RaySettings(train_workers=1))
+
+
+def test_a_trainer_takes_whole_gpus() -> None:
+    assert [RaySettings(gpus_per_worker=gpus).gpus_per_trainer for gpus in (0, 0.25, 1, 1.5, 2)] == [0, 1, 1, 2, 2]
 
 
 def test_all_problems_are_named_at_once() -> None:

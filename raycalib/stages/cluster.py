@@ -66,7 +66,7 @@ class Cluster:
         resources, settings = ray.cluster_resources(), self.settings
         needed = {
             "CPU": settings.train_workers * settings.cpus_per_worker,
-            "GPU": settings.train_workers * settings.gpus_per_worker,
+            "GPU": settings.train_workers * settings.gpus_per_trainer,
         }
         short = [
             f"{need:g} {name}s of {resources.get(name, 0):g}"

@@ -1,6 +1,7 @@
 """How a run uses Ray."""
 
 from dataclasses import dataclass
+import math
 
 from raycalib.errors import ConfigError
 
@@ -14,7 +15,7 @@ class RaySettings:
         temp_dir: of a local Ray; None is Ray's own.
         min_workers: actors that a pool starts with.
         max_workers: actors that a pool may grow to; 0 is as many as the cluster can hold.
-        gpus_per_worker: GPUs of one actor or trainer, fractions allowed; 0 uses CPUs.
+        gpus_per_worker: GPUs of one actor, fractions allowed; a trainer takes whole ones, rounded up. 0 uses CPUs.
         cpus_per_worker: CPUs of one actor or trainer.
         train_workers: workers of a trainer.
     """
@@ -26,6 +27,11 @@ class RaySettings:
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 1.0
     train_workers: int = 2
+
+    @property
+    def gpus_per_trainer(self) -> int:
+        """Whole GPUs of one trainer: a process group cannot have two workers on one GPU."""
+        return math.ceil(self.gpus_per_worker)
 
     def __post_init__(self) -> None:
         problems = [

@@ -129,7 +129,7 @@ def _resources(cluster: Cluster) -> dict[str, float]:
     settings = cluster.settings
     resources = {"CPU": settings.cpus_per_worker}
     if settings.gpus_per_worker:
-        resources["GPU"] = settings.gpus_per_worker
+        resources["GPU"] = settings.gpus_per_trainer
     return resources
 
 

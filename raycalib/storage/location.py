@@ -1,5 +1,7 @@
 """A directory on a local disk or an object store, with atomic writes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 import json
 import os
@@ -43,16 +45,18 @@ class Location:
 
     def names(self) -> list[str]:
         """Sorted names of what lies directly here; empty if the place does not exist."""
-        filesystem, path = fsspec.core.url_to_fs(self.uri)
-        filesystem.invalidate_cache()
-        if not filesystem.exists(path):
-            return []
-        return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+        with _as_storage_error("list", self.uri):
+            filesystem, path = fsspec.core.url_to_fs(self.uri)
+            filesystem.invalidate_cache()
+            if not filesystem.exists(path):
+                return []
+            return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
 
     def exists(self, name: str) -> bool:
         """Whether a file or directory of this name lies here."""
-        filesystem, path = fsspec.core.url_to_fs((self / name).uri)
-        return bool(filesystem.exists(path))
+        with _as_storage_error("look for", (self / name).uri):
+            filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+            return bool(filesystem.exists(path))
 
     def read_bytes(self, name: str) -> bytes:
         """The file's content.
@@ -60,12 +64,10 @@ class Location:
         Raises:
             StorageError: it cannot be read.
         """
-        filesystem, path = fsspec.core.url_to_fs((self / name).uri)
-        try:
+        with _as_storage_error("read", (self / name).uri):
+            filesystem, path = fsspec.core.url_to_fs((self / name).uri)
             content: bytes = filesystem.cat_file(path)
-        except OSError as error:
-            raise StorageError(f"cannot read {(self / name).uri}: {error}") from error
-        return content
+            return content
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Writes a file whole or not at all: a temporary name and a rename locally, one PUT on an object store.
@@ -73,14 +75,12 @@ class Location:
         Raises:
             StorageError: it cannot be written.
         """
-        try:
+        with _as_storage_error("write", (self / name).uri):
             if self.is_local:
                 _write_locally(self.local_path / name, content)
             else:
                 filesystem, path = fsspec.core.url_to_fs((self / name).uri)
                 filesystem.pipe_file(path, content)
-        except OSError as error:
-            raise StorageError(f"cannot write {(self / name).uri}: {error}") from error
 
     def read_json(self, name: str) -> Any:
         """The file's JSON.
@@ -101,8 +101,9 @@ class Location:
 
     def remove(self) -> None:
         """Removes this directory and all in it."""
-        filesystem, path = fsspec.core.url_to_fs(self.uri)
-        filesystem.rm(path, recursive=True)
+        with _as_storage_error("remove", self.uri):
+            filesystem, path = fsspec.core.url_to_fs(self.uri)
+            filesystem.rm(path, recursive=True)
 
     def check_writable(self) -> None:
         """Creates the directory and writes and removes one file in it.
@@ -112,8 +113,27 @@ class Location:
         """
         probe = f".probe-{uuid4().hex}"
         self.write_bytes(probe, b"")
-        filesystem, path = fsspec.core.url_to_fs((self / probe).uri)
-        filesystem.rm_file(path)
+        with _as_storage_error("write", self.uri):
+            filesystem, path = fsspec.core.url_to_fs((self / probe).uri)
+            filesystem.rm_file(path)
+
+
+@contextmanager
+def _as_storage_error(action: str, uri: str) -> Iterator[None]:
+    """What a file system raises, in one line: object stores have exceptions of their own kind."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except ImportError as error:
+        scheme = uri.split("://")[0]
+        raise StorageError(
+            f"cannot {action} {uri}: {error}; the file system of {scheme}:// is a package of its own "
+            "(s3fs, gcsfs, adlfs): install it here and on the cluster"
+        ) from error
+    except Exception as error:
+        cause = str(error).strip().split("\n")[0] or type(error).__name__
+        raise StorageError(f"cannot {action} {uri}: {cause}") from error
 
 
 def _write_locally(target: Path, content: bytes) -> None:

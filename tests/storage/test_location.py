@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from pathlib import Path
 import pickle
+import re
+import sys
 from uuid import uuid4
 
 import fsspec
@@ -135,6 +137,30 @@ def test_failed_object_store_write_leaves_the_old_content(monkeypatch: pytest.Mo
         place.write_bytes("a", b"new")
     assert place.read_bytes("a") == b"old"
     assert all_files(place) == ["a"]
+
+
+def test_what_an_object_store_raises_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials, quotas and the like have exceptions of their own, not OSError."""
+
+    class NoCredentialsError(Exception):
+        pass
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise NoCredentialsError("Unable to locate credentials\nmore")
+
+    place = Location(f"memory://{uuid4().hex}")
+    for method in ("pipe_file", "cat_file", "exists"):
+        monkeypatch.setattr(MemoryFileSystem, method, refused)
+    for do in (lambda: place.write_bytes("a", b""), lambda: place.read_bytes("a"), place.names, place.check_writable):
+        with pytest.raises(StorageError) as raised:
+            do()
+        assert re.fullmatch(rf"cannot \w+ {place.uri}\S*: Unable to locate credentials", str(raised.value))
+
+
+def test_a_file_system_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(StorageError, match=r"s3:// is a package of its own \(s3fs, gcsfs, adlfs\): install it here"):
+        Location("s3://bucket/run").check_writable()
 
 
 def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
