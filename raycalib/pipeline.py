@@ -9,6 +9,7 @@ from typing import Any
 from raycalib.config import PipelineConfig
 from raycalib.errors import StorageError
 from raycalib.evaluation.methods import LORA_PROMPT
+from raycalib.lm.loading import pin_revision
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.prompts import QUERY_VERSION
 from raycalib.records import ANSWER, FEATURES, LABELLED, QUERY_LOGITS
@@ -44,10 +45,11 @@ class Pipeline:
             RaycalibError: the first problem, in one line.
         """
         self.config = config
-        self.models = [find_model(name, config.model_root) for name in config.models]
+        found = [find_model(name, config.model_root) for name in config.models]
         check_source(config.source, config.styles, config.seed)
         self.out = Location(config.out).absolute()
         _check_can_write(self.out)
+        self.models = [pin_revision(source) for source in found]
         self.cluster = Cluster(config.ray)
         # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
         automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
@@ -81,15 +83,21 @@ class Pipeline:
         features: dict[str, StageOutput] = {}
         for model in self.models:
             say(f"answers, labels and features of {model.name}")
-            labelled[model.name] = self._label(model, self._answer(model, questions))
-            features[model.name] = self._features(model, labelled[model.name])
+            answers = self._answer(model, questions)
+            labelled[model.name] = self._label(model, answers)
+            features[model.name] = self._features(model, answers)
         jobs = self._tune(labelled)
         predictions: list[StageOutput] = []
         for model in self.models:
             tuned = self._score(model, labelled[model.name], [job for job in jobs if job.model == model])
             for style in config.styles:
                 combo = Combo(
-                    model=model.name, slug=model.slug, style=style, features=features[model.name], tuned_logits=tuned
+                    model=model.name,
+                    slug=model.slug,
+                    style=style,
+                    labelled=labelled[model.name],
+                    features=features[model.name],
+                    tuned_logits=tuned,
                 )
                 predictions.append(self._keep(predict(combo, config.methods, config.probe, config.seed, self.out)))
         trainings = [
@@ -141,7 +149,7 @@ class Pipeline:
         )
         return self._shards(stage, answers)
 
-    def _features(self, model: ModelSource, labelled: StageOutput) -> StageOutput:
+    def _features(self, model: ModelSource, answers: StageOutput) -> StageOutput:
         stage = ShardStage(
             name="features",
             variant=model.slug,
@@ -151,7 +159,7 @@ class Pipeline:
             schema=FEATURES,
             needs_model=True,
         )
-        return self._shards(stage, labelled)
+        return self._shards(stage, answers)
 
     def _tune(self, labelled: dict[str, StageOutput]) -> list[TuneJob]:
         if LORA_PROMPT not in self.config.methods:
@@ -180,8 +188,9 @@ class Pipeline:
 
 
 def _check_can_write(out: Location) -> None:
-    """Raises StorageError if the place cannot be written; writes nothing."""
+    """Raises StorageError if the place cannot be written; leaves nothing there."""
     if not out.is_local:
+        out.check_writable()
         return
     place: Path = out.local_path
     while not place.exists():

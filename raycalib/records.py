@@ -1,6 +1,7 @@
 """One record type per arrow of the pipeline, each a pyarrow schema: every record keeps the columns before it.
 
-question ─generate▶ answer ─label▶ labelled answer ─features / evaluate▶ prediction
+question ─generate▶ answer ─label▶ labelled answer ─evaluate▶ prediction
+                       └─features▶ answer with features ──┘
 """
 
 from typing import Any
@@ -54,8 +55,8 @@ LABELLED = pa.schema(
 
 QUERY_LOGITS = (pa.field("logit_no", pa.float64()), pa.field("logit_yes", pa.float64()))
 
-FEATURES = pa.schema([*LABELLED, *QUERY_LOGITS, pa.field("feature", pa.list_(pa.float32()))])
-"""Labelled answers with the base model's query logits and its last hidden state after the answer."""
+FEATURES = pa.schema([*ANSWER, *QUERY_LOGITS, pa.field("feature", pa.list_(pa.float32()))])
+"""Answers with the base model's query logits and its last hidden state after the answer."""
 
 PREDICTION = pa.schema(
     [

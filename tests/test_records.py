@@ -5,7 +5,7 @@ import pytest
 
 from raycalib.records import ANSWER, FEATURES, LABELLED, PREDICTION, PROMPT_STYLES, QUERY_LOGITS, QUESTION
 
-CHAIN = (QUESTION, ANSWER, LABELLED, FEATURES)
+CHAINS = ((QUESTION, ANSWER, LABELLED), (QUESTION, ANSWER, FEATURES))
 QUESTION_ROW = {
     "row_id": "r",
     "source": "facts",
@@ -23,13 +23,13 @@ QUESTION_ROW = {
 
 
 def test_each_record_keeps_the_columns_before_it() -> None:
-    for before, after in pairwise(CHAIN):
+    for before, after in [pair for chain in CHAINS for pair in pairwise(chain)]:
         assert after.names[: len(before.names)] == before.names
         assert len(after.names) > len(before.names)
         assert all(after.field(name).equals(before.field(name)) for name in before.names)
 
 
-@pytest.mark.parametrize("schema", [*CHAIN, PREDICTION])
+@pytest.mark.parametrize("schema", [QUESTION, ANSWER, LABELLED, FEATURES, PREDICTION])
 def test_columns_are_named_once(schema: pa.Schema) -> None:
     assert len(set(schema.names)) == len(schema.names)
 
@@ -41,16 +41,9 @@ def test_a_prediction_keeps_what_figures_need() -> None:
 
 
 def test_what_may_be_missing() -> None:
-    nullable = {field.name for field in FEATURES if field.nullable}
-    assert nullable == {
-        "log_likelihood",
-        "error",
-        "query_label",
-        "unscored_reason",
-        "logit_no",
-        "logit_yes",
-        "feature",
-    }
+    nullable = {schema: {field.name for field in schema if field.nullable} for schema in (LABELLED, FEATURES)}
+    assert nullable[LABELLED] == {"log_likelihood", "error", "query_label", "unscored_reason"}
+    assert nullable[FEATURES] == {"log_likelihood", "error", "logit_no", "logit_yes", "feature"}
     assert {field.name for field in PREDICTION if field.nullable} == {"query_label", "logit", "p_correct"}
 
 

@@ -1,11 +1,34 @@
 """Loads tokenizers and causal language models: safetensors only, no remote code, no added tokens."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging
+from transformers.utils import cached_file, logging
 
 from raycalib.errors import ModelError
 from raycalib.lm.names import DtypeName, ModelSource
+
+
+def pin_revision(source: ModelSource) -> ModelSource:
+    """The source with the commit that its hub id stands for now, so that all workers load the same weights.
+
+    Asks the hub for ``config.json``, or without a network the local cache; a local directory needs no revision.
+
+    Raises:
+        ModelError: neither has it.
+    """
+    if source.is_local or source.revision:
+        return source
+    try:
+        config = cached_file(source.path, "config.json")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"model: {source.name!r} ({source.path}) is neither on the hub nor in the cache: {_first_line(error)} "
+            "Log in with `hf auth login` where its licence asks for that, or give --model-root or a directory"
+        ) from error
+    return replace(source, revision=Path(config).parent.name)
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -16,7 +39,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.path, local_files_only=source.is_local
+            source.path, local_files_only=source.is_local, revision=source.revision or "main"
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"model: the tokenizer of {source.name!r} cannot be loaded: {_first_line(error)}") from error
@@ -39,7 +62,11 @@ def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto", use_gpu: bool
     name = ("bfloat16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            source.path, dtype=getattr(torch, name), use_safetensors=True, local_files_only=source.is_local
+            source.path,
+            dtype=getattr(torch, name),
+            use_safetensors=True,
+            local_files_only=source.is_local,
+            revision=source.revision or "main",
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"model: {source.name!r} cannot be loaded: {_first_line(error)}") from error

@@ -26,6 +26,7 @@ EMBEDDED_ROOT = "embedded"
 """The model root that names the stand-ins which come with the package."""
 
 HASHED_WHOLE_BYTES = 64 * 2**20
+SAMPLED_BLOCKS, BLOCK_BYTES = 64, 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,13 @@ class ModelSource:
         name: as the user wrote it.
         path: a local directory, or a hub id.
         is_local: whether ``path`` is a directory.
+        revision: the full commit of a hub id, once it has been looked up; all workers load this one.
     """
 
     name: str
     path: str
     is_local: bool
+    revision: str | None = None
 
     @property
     def slug(self) -> str:
@@ -51,20 +54,28 @@ class ModelSource:
         return f"{kept}-{stable_hash(self.name)[:6]}"
 
     def fingerprint(self) -> str:
-        """Changes when the weights do: a local directory's files, hashed; a hub id as it is.
+        """Changes when the weights do: a local directory's files, hashed; a hub id with its revision.
 
-        Weights above 64 MiB count by size and time of change, since hashing them takes minutes.
+        Of files above 64 MiB, size and 64 evenly spaced blocks of 1 MiB count, since hashing them whole takes minutes.
         """
         if not self.is_local:
-            return stable_hash("hub", self.path)
-        parts: list[object] = []
-        for file in sorted(Path(self.path).glob("*")):
-            if file.suffix in {".json", ".safetensors", ".model"}:
-                stat = file.stat()
-                whole = stat.st_size <= HASHED_WHOLE_BYTES
-                content = hashlib.sha256(file.read_bytes()).hexdigest() if whole else str(stat.st_mtime_ns)
-                parts.append((file.name, stat.st_size, content))
-        return stable_hash("local", parts)
+            return stable_hash("hub", self.path, self.revision)
+        kinds = {".json", ".safetensors", ".model"}
+        files = [file for file in sorted(Path(self.path).glob("*")) if file.suffix in kinds]
+        return stable_hash("local", [(file.name, file.stat().st_size, _digest(file)) for file in files])
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file, or of blocks of a large one: the first, the last and evenly spaced ones between."""
+    size = file.stat().st_size
+    if size <= HASHED_WHOLE_BYTES:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        for block in range(SAMPLED_BLOCKS):
+            content.seek((size - BLOCK_BYTES) * block // (SAMPLED_BLOCKS - 1))
+            digest.update(content.read(BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def embedded_root() -> Path:

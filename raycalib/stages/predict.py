@@ -1,6 +1,6 @@
 """From logits and features to predictions: probe, temperatures, baselines. No Ray: it takes seconds."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 import math
 from typing import Any
@@ -19,6 +19,7 @@ from raycalib.evaluation.methods import (
     ZERO_SHOT_QUERY,
 )
 from raycalib.records import PREDICTION, Row
+from raycalib.stages.evidence import Evidence, gather_evidence
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from raycalib.tuning.probe import fit_probe
@@ -36,6 +37,7 @@ class Combo:
     model: str
     slug: str
     style: str
+    labelled: StageOutput
     features: StageOutput
     tuned_logits: StageOutput | None
 
@@ -46,17 +48,17 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
     Trained methods also get a temperature, fitted on ``val_calibrate`` alone.
     """
     identity = {"style": combo.style, "methods": list(methods), "seed": seed, "probe": asdict(probe)}
-    inputs = [combo.features.key] + ([combo.tuned_logits.key] if combo.tuned_logits else [])
+    inputs = [combo.labelled.key, combo.features.key] + ([combo.tuned_logits.key] if combo.tuned_logits else [])
     key = stage_key("predictions", identity, inputs)
     place = stage_place(out, "predictions", f"{combo.slug}-{combo.style}", key)
     if done := finished(place, key):
         return done
-    rows = [row for row in combo.features.rows() if row["style"] == combo.style]
+    evidence = gather_evidence(combo.labelled, combo.features, combo.style)
     shards: list[str] = []
     details: dict[str, Any] = {"temperatures": []}
     n_out = 0
     for method in methods:
-        predictions = _predictions(method, combo, rows, probe, seed, place)
+        predictions = _predictions(method, combo, evidence, probe, seed, place)
         variants = {method: predictions}
         if method in (LORA_PROMPT, PROBE):
             variants[method + WITH_TEMPERATURE], fitted = _tempered(predictions, method)
@@ -72,7 +74,7 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
             config={"model": combo.model, **identity},
             inputs=tuple(inputs),
             shards=tuple(shards),
-            counts={"in": len(rows), "out": n_out},
+            counts={"in": len(evidence.rows), "out": n_out},
             details=details,
         ),
     )
@@ -83,18 +85,18 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
 
 
 def _predictions(
-    method: str, combo: Combo, rows: list[Row], probe: ProbeSettings, seed: int, place: Location
+    method: str, combo: Combo, evidence: Evidence, probe: ProbeSettings, seed: int, place: Location
 ) -> list[Row]:
-    evaluated = [row for row in rows if row["split"] in EVALUATED_SPLITS]
+    evaluated = [row for row in evidence.rows if row["split"] in EVALUATED_SPLITS]
     if method == ZERO_SHOT_QUERY:
         return [_prediction(row, method, _margin(row)) for row in evaluated]
     if method == ANSWER_LIKELIHOOD:
         return [_prediction(row, method, answer_log_odds(row)) for row in evaluated]
     if method == FAMILY_RATE:
-        rates = fit_task_rates(row for row in rows if row["split"] == "train")
+        rates = fit_task_rates(row for row in evidence.rows if row["split"] == "train")
         return [_prediction(row, method, log_odds(rates.rate(row["task"]))) for row in evaluated]
     if method == PROBE:
-        return _probed(rows, evaluated, probe, seed, place)
+        return _probed(evidence, evaluated, probe, seed, place)
     if method == LORA_PROMPT and combo.tuned_logits is not None:
         tuned = [row for row in combo.tuned_logits.rows() if row["style"] == combo.style]
         return [_prediction(row, method, _margin(row)) for row in tuned]
@@ -119,24 +121,22 @@ def _sigmoid(logit: float) -> float:
     return math.exp(logit) / (1 + math.exp(logit))
 
 
-def _probed(rows: list[Row], evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> list[Row]:
-    train_x, train_y = _features(row for row in rows if row["split"] == "train")
-    val_x, val_y = _features(row for row in rows if row["split"] == "val_select")
-    fit = fit_probe(train_x, train_y, val_x, val_y, settings, seed)
+def _probed(evidence: Evidence, evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> list[Row]:
+    fit = fit_probe(*_labelled_features(evidence, "train"), *_labelled_features(evidence, "val_select"), settings, seed)
     tensors = {name: value.contiguous() for name, value in fit.probe.state_dict().items()}
     place.write_bytes("probe.safetensors", safetensors.torch.save(tensors))
     place.write_json("probe.json", {"best_step": fit.best_step, "history": [list(pair) for pair in fit.history]})
-    usable = [row for row in evaluated if row["feature"]]
-    margins = fit.probe.margin(np.array([row["feature"] for row in usable], dtype=np.float32)) if usable else []
-    found = {row["row_id"]: float(margin) for row, margin in zip(usable, margins, strict=True)}
+    usable = evidence.usable(EVALUATED_SPLITS)
+    margins = fit.probe.margin(evidence.features[usable]) if len(usable) else []
+    found = {evidence.rows[i]["row_id"]: float(margin) for i, margin in zip(usable, margins, strict=True)}
     return [_prediction(row, PROBE, found.get(row["row_id"])) for row in evaluated]
 
 
-def _features(rows: Iterable[Row]) -> tuple[np.ndarray, np.ndarray]:
-    """(n, H) features and (n,) labels of the rows that have both."""
-    kept = [row for row in rows if row["feature"] and row["query_label"] is not None]
-    features = np.array([row["feature"] for row in kept], dtype=np.float32)
-    return features, np.array([row["query_label"] for row in kept], dtype=np.int64)
+def _labelled_features(evidence: Evidence, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """(n, H) features and (n,) labels of the split's rows that have both."""
+    kept = [i for i in evidence.usable((split,)) if evidence.rows[i]["query_label"] is not None]
+    labels = np.array([evidence.rows[i]["query_label"] for i in kept], dtype=np.int64)
+    return evidence.features[kept], labels
 
 
 def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], dict[str, float]]:

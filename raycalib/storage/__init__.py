@@ -2,7 +2,7 @@
 
 from raycalib.storage.location import Location
 from raycalib.storage.manifest import Manifest, git_commit, read_manifest, versions, write_manifest
-from raycalib.storage.shards import find_shards, read_rows, read_shard, write_shard
+from raycalib.storage.shards import find_shards, read_rows, read_shard, read_vectors, write_shard
 
 __all__ = [
     "Location",
@@ -12,6 +12,7 @@ __all__ = [
     "read_manifest",
     "read_rows",
     "read_shard",
+    "read_vectors",
     "versions",
     "write_manifest",
     "write_shard",

@@ -5,7 +5,9 @@ import io
 import re
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raycalib.errors import DataError
@@ -59,6 +61,29 @@ def read_shard(place: Location, name: str, columns: Sequence[str] | None = None)
         StorageError: it cannot be read.
         DataError: it is not Parquet, or a column is missing.
     """
+    rows: list[Row] = _read_table(place, name, columns).to_pylist()
+    return rows
+
+
+def read_vectors(place: Location, name: str, column: str) -> np.ndarray:
+    """(n, H) float32 vectors of a list column of one shard, a row of NaN where a row has none.
+
+    Raises:
+        StorageError: it cannot be read.
+        DataError: it is not Parquet, the column is missing, or its vectors are not of one length.
+    """
+    lists = _read_table(place, name, [column])[column].combine_chunks()
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    sizes = np.unique(lengths[lengths > 0])
+    if len(sizes) > 1:
+        raise DataError(f"{(place / name).uri}: the vectors in {column!r} have lengths {sizes.tolist()}, not one")
+    vectors = np.full((len(lengths), int(sizes[0]) if len(sizes) else 0), np.nan, dtype=np.float32)
+    if len(sizes):
+        vectors[lengths > 0] = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, vectors.shape[1])
+    return vectors
+
+
+def _read_table(place: Location, name: str, columns: Sequence[str] | None) -> pa.Table:
     content = place.read_bytes(name)
     try:
         table = pq.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
@@ -69,8 +94,7 @@ def read_shard(place: Location, name: str, columns: Sequence[str] | None = None)
     missing = set(columns or ()) - set(table.column_names)
     if missing:
         raise DataError(f"{(place / name).uri} lacks the columns {sorted(missing)}; it has {table.column_names}")
-    rows: list[Row] = table.to_pylist()
-    return rows
+    return table
 
 
 def read_rows(place: Location, names: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[Row]:

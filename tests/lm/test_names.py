@@ -1,3 +1,4 @@
+from dataclasses import replace
 import os
 from pathlib import Path
 import re
@@ -110,21 +111,33 @@ def test_a_new_shard_changes_the_fingerprint(tmp_path: Path) -> None:
     assert source.fingerprint() != before
 
 
-def test_large_weights_count_by_size_and_time_of_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "HASHED_WHOLE_BYTES", 5)
-    file = weights(tmp_path / "m") / "model.safetensors"
+def test_large_weights_count_by_size_and_blocks_wherever_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "HASHED_WHOLE_BYTES", 50)
+    monkeypatch.setattr(names, "SAMPLED_BLOCKS", 3)
+    monkeypatch.setattr(names, "BLOCK_BYTES", 4)
+    content = bytes(range(100))
+    file = weights(tmp_path / "m", content) / "model.safetensors"
     source = find_model(str(tmp_path / "m"))
-    os.utime(file, ns=(1, 1))
     before = source.fingerprint()
     os.utime(file, ns=(2, 2))
-    assert source.fingerprint() != before
-    file.write_bytes(b"longer weights")
-    os.utime(file, ns=(1, 1))
+    assert source.fingerprint() == before
+    for place in (0, 3, 48, 51, 96, 99):  # blocks start at 0, 48 and 96
+        file.write_bytes(content[:place] + b"!" + content[place + 1 :])
+        assert source.fingerprint() != before, place
+    file.write_bytes(content + b"!")
     assert source.fingerprint() != before
 
 
 def test_hub_ids_have_fingerprints_of_their_own() -> None:
     assert len({find_model(name).fingerprint() for name in HUB_IDS}) == len(HUB_IDS)
+
+
+def test_a_hub_ids_fingerprint_changes_with_its_revision() -> None:
+    source = find_model("one/model")
+    revisions = [replace(source, revision=revision) for revision in (None, "a" * 40, "b" * 40)]
+    assert len({of_revision.fingerprint() for of_revision in revisions}) == len(revisions)
 
 
 def test_slugs_are_file_names_and_differ() -> None:

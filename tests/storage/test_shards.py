@@ -3,11 +3,12 @@ import re
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from raycalib.errors import DataError, StorageError
-from raycalib.storage import Location, find_shards, read_rows, read_shard, write_shard
+from raycalib.storage import Location, find_shards, read_rows, read_shard, read_vectors, write_shard
 
 SCHEMA = pa.schema(
     [
@@ -33,6 +34,29 @@ def test_rows_come_back_in_order(place: Location) -> None:
     assert re.fullmatch(r"part-00007-[0-9a-f]{8}\.parquet", name)
     assert place.names() == [name]
     assert read_shard(place, name) == ROWS
+
+
+VECTORS = pa.schema([pa.field("row_id", pa.string()), pa.field("feature", pa.list_(pa.float32()))])
+
+
+def write_vectors(place: Location, vectors: list[list[float] | None]) -> str:
+    return write_shard(place, 0, [{"row_id": str(i), "feature": v} for i, v in enumerate(vectors)], VECTORS)
+
+
+def test_vectors_come_back_as_a_matrix_with_gaps(place: Location) -> None:
+    found = read_vectors(place, write_vectors(place, [None, [1.5, 2.0], [], [3.0, 4.0]]), "feature")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[np.nan] * 2, [1.5, 2.0], [np.nan] * 2, [3.0, 4.0]])
+
+
+@pytest.mark.parametrize("vectors", [[], [None, None], [[], None]])
+def test_without_any_vector_the_matrix_has_no_width(place: Location, vectors: list[list[float] | None]) -> None:
+    assert read_vectors(place, write_vectors(place, vectors), "feature").shape == (len(vectors), 0)
+
+
+def test_vectors_of_several_lengths_are_refused(place: Location) -> None:
+    with pytest.raises(DataError, match=r"the vectors in 'feature' have lengths \[1, 2\], not one"):
+        read_vectors(place, write_vectors(place, [[1.0], [1.0, 2.0]]), "feature")
 
 
 def test_an_empty_shard_is_a_shard(place: Location) -> None:

@@ -1,4 +1,4 @@
-"""Labelled answers → query logits: of the base model with its hidden states, and of the tuned model."""
+"""Answers → query logits: of the base model with its hidden states, and of the tuned model."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from raycalib.stages.workers.rows import all_or_each, queried_text
 
 
 class FeatureWorker:
-    """Labelled answers → the same with the base model's query logits and last hidden state."""
+    """Answers → the same with the base model's query logits and last hidden state."""
 
     def __init__(self, config: ModelWorkerConfig) -> None:
         model, tokenizer = load_for_worker(config)
