@@ -12,10 +12,10 @@ from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
 
 def demo() -> PipelineConfig:
-    """A small stand-in on embedded facts, both styles: minutes on two cores, no network."""
+    """Two small stand-ins on embedded facts, both styles: minutes on two cores, no network."""
     return PipelineConfig(
         out="runs/demo",
-        models=("llama2:7b",),
+        models=("llama2:7b", "mistral:7b"),
         model_root=EMBEDDED_ROOT,
         max_new_tokens=16,
         tuning=TuningSettings(
@@ -26,9 +26,9 @@ def demo() -> PipelineConfig:
             warmup_steps=10,
             weight_decay=0.01,
             max_tokens=512,
-            eval_every=20,
+            eval_every=40,
             checkpoint_every=40,
-            lora=LoraSettings(rank=8, alpha=32.0, dropout=0.0, targets=ALL_LINEAR_TARGETS),
+            lora=LoraSettings(rank=16, alpha=32.0, dropout=0.0, targets=ALL_LINEAR_TARGETS),
         ),
         probe=ProbeSettings(steps=600),
         ray=RaySettings(train_workers=2),
