@@ -107,7 +107,7 @@ def training_svg(training: Sequence[Row]) -> str:
                 continue
             _draw_training(axes, runs[place])
             if place % COLUMNS == 0:
-                axes.set_ylabel("validation NLL (nats)")
+                axes.set_ylabel("validation NLL (nats, best T)")
         return _to_svg(canvas, "Validation NLL by training step")
 
 

@@ -23,7 +23,7 @@ class TrainingState:
 
     Attributes:
         step: steps done.
-        best_step: step with the least validation NLL so far, 0 before the first.
+        best_step: step with the least validation NLL (at its best temperature) so far, 0 before the first.
         best_nll: that NLL.
         history: one record per evaluation.
         tensors: ``weight/…`` and ``best/…`` (trainable weights now and at the best step), ``exp_avg/…`` and

@@ -27,7 +27,8 @@ class TuningSettings:
         kl_decay: weight of the divergence from the base model on the true answers; 0 leaves it out.
         kl_kind: ``jsd``, ``forward`` KL(base ‖ tuned) or ``reverse`` KL(tuned ‖ base).
         max_tokens: longer texts lose the left of their context, never their query.
-        eval_every: the query's NLL on ``val_select`` is taken after every so many steps; the best step is kept.
+        eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps; the
+            best step is kept.
         checkpoint_every: a checkpoint is written after every so many steps.
         zero_stage: DeepSpeed's ZeRO stage.
         lora: the adapter.

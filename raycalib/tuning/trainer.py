@@ -15,7 +15,7 @@ from raycalib.lm.adapters import attach_lora
 from raycalib.lm.batching import length_batches
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import pad_token_id
-from raycalib.metrics import auroc, nll_from_logits
+from raycalib.metrics import auroc
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningBatch, TuningRow, collate
 from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint
@@ -23,6 +23,7 @@ from raycalib.tuning.data_order import DataOrder
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine, make_engine, trainable
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.world import World
 
 EVALUATION_TOKENS = 8192
@@ -34,7 +35,11 @@ class LossNotFiniteError(RaycalibError):
 
 @dataclass(frozen=True, kw_only=True)
 class TuningProgress:
-    """What is reported at each evaluation: means over the step's rows, and figures on ``val_select``."""
+    """What is reported at each evaluation: means over the step's rows, and figures on ``val_select``.
+
+    ``val_nll`` is taken at the temperature that suits ``val_select`` best: the temperature is fitted later, on other
+    rows, so a step is judged by what it tells apart and not by how sharp it is.
+    """
 
     step: int
     steps: int
@@ -171,13 +176,13 @@ class Tuner:
             steps=self.settings.steps,
             query_loss=sum(self.world.gather([sums.query])) / self.settings.global_batch_size,
             divergence=sum(self.world.gather([sums.divergence])) / self.settings.global_batch_size,
-            val_nll=float(nll_from_logits(labels, margin)),
+            val_nll=fit_temperature(margin, labels).nll_after if np.isfinite(margin).all() else math.inf,
             val_auroc=float(auroc(labels, margin)),
         )
         if self.world.is_first:
             self.observe(figures)
         history = (*state.history, _plain(figures))
-        if state.best_nll is not None and figures.val_nll >= state.best_nll:
+        if not figures.val_nll < (math.inf if state.best_nll is None else state.best_nll):
             return _with(state, history=history)
         best = {f"best/{name}": value.detach().clone() for name, value in trainable(self.objective).items()}
         return _with(state, history=history, best_step=step, best_nll=figures.val_nll, tensors=best)

@@ -18,6 +18,7 @@ from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.checkpoint import TrainingState, complete_checkpoints, load_newest
 from raycalib.tuning.engines import trainable
 from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.trainer import LossNotFiniteError, Tuner, TuningData, TuningProgress, set_best
 from raycalib.tuning.world import World
 
@@ -191,8 +192,7 @@ def test_the_best_weights_are_put_in_place(learned: tuple[Tuner, TrainingState],
     set_best(tuner, state)
     margin = tuner.validation_margins()
     labels = np.array([row.label for row in tuner.data.val])
-    nll = float(np.mean(np.logaddexp(0, margin) - labels * margin))
-    assert nll == pytest.approx(state.best_nll, rel=1e-4)
+    assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
     texts = [f"{question(place)}\nAnswer:" for place in PLACES[6:] for _ in range(2)]
     scores = QueryScorer(tuner.peft_model.get_base_model(), tiny_llama[1]).score(texts, ["Paris", "Rome"] * 2)
     np.testing.assert_allclose(scores.logits[:, 1] - scores.logits[:, 0], margin, atol=1e-4)
@@ -209,7 +209,7 @@ def test_a_step_that_is_worse_does_not_become_the_best(tiny_llama: TinyLlama, tm
     assert state.best_step == min(nlls, key=nlls.__getitem__) < 12
     set_best(tuner, state)
     margin, labels = tuner.validation_margins(), np.array([row.label for row in turned])
-    assert float(np.mean(np.logaddexp(0, margin) - labels * margin)) == pytest.approx(state.best_nll, rel=1e-4)
+    assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
 
 
 def test_only_the_adapter_moves(learned: tuple[Tuner, TrainingState], tiny_llama: TinyLlama) -> None:
