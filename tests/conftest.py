@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from hypothesis import settings
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 import torch
@@ -15,6 +16,10 @@ SPECIAL = ["<unk>", "<s>", "</s>"]
 BOS_ID, EOS_ID = 1, 2
 MAX_POSITIONS = 512
 FACTS = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Peru": "Lima", "Japan": "Tokyo", "Cuba": "Havana"}
+
+
+settings.register_profile("raycalib", deadline=None)  # no test asserts on time
+settings.load_profile("raycalib")
 
 
 def pytest_configure(config: pytest.Config) -> None:
