@@ -19,7 +19,7 @@ def demo() -> PipelineConfig:
         model_root=EMBEDDED_ROOT,
         max_new_tokens=16,
         tuning=TuningSettings(
-            steps=200,
+            steps=240,
             global_batch_size=32,
             micro_batch_size=16,
             lr=4e-3,
