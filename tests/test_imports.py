@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "hashing": set(),
     "records": set(),
+    "printable": set(),
     "storage": {"errors", "records"},
     "metrics": {"errors"},
     "prompts": set(),
@@ -22,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "judging": {"errors"},
     "tuning": {"errors", "hashing", "lm", "metrics", "prompts", "storage"},
     "evaluation": {"metrics", "records"},
-    "reports": {"errors", "evaluation"},
+    "reports": {"errors", "evaluation", "printable"},
     "stages": {
         "errors",
         "evaluation",
@@ -30,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
         "judging",
         "lm",
         "metrics",
+        "printable",
         "prompts",
         "records",
         "reports",
@@ -51,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         "stages",
         "storage",
     },
-    "cli": {"config", "errors", "recipes"},
+    "cli": {"config", "errors", "printable", "recipes"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
@@ -59,6 +61,7 @@ SETTINGS_ONLY = {"config", "recipes"}
 """Parts that read the stages' settings and nothing else of the stages, so that they do not load Ray."""
 
 WITHOUT_RAY = {
+    "printable",
     "metrics",
     "prompts",
     "records",

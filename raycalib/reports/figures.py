@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
+from raycalib.printable import printable_line
 from raycalib.reports.wording import in_order
 
 Row = Mapping[str, Any]
@@ -11,6 +12,8 @@ UNDEFINED = "–"
 DIGITS = 3
 LOWER_IS_BETTER = frozenset({"ece", "brier", "nll", "aurc"})
 HIGHER_IS_BETTER = frozenset({"auroc", "within_task_auroc"})
+MAIN_SPLITS = ("test", "heldout_families")
+SPLIT_TABLES = ("summary", "reliability", "risk_coverage")
 
 
 class Combo(NamedTuple):
@@ -20,7 +23,7 @@ class Combo(NamedTuple):
     style: str
 
     def __str__(self) -> str:
-        return f"{self.model} {self.style}"
+        return printable_line(f"{self.model} {self.style}")
 
 
 def number(value: Any) -> float | None:
@@ -69,6 +72,18 @@ def select(rows: Iterable[Row], combo: Combo | None = None, split: str | None = 
     kept = [row for row in rows if combo in (None, combo_of(row)) and (split is None or row.get("split") == split)]
     place = {method: index for index, method in enumerate(in_order(str(row.get("method")) for row in kept))}
     return sorted(kept, key=lambda row: place[str(row.get("method"))])
+
+
+def main_split(report: Mapping[str, Any]) -> str:
+    """Returns the split of the headlines and plots: test, or held-out families where nothing is on test.
+
+    A run whose questions for evaluation all come from sources of their own has no test rows.
+
+    >>> main_split({"summary": [{"split": "heldout_families"}]})
+    'heldout_families'
+    """
+    present = {row.get("split") for name in SPLIT_TABLES for row in report.get(name, ())}
+    return next((split for split in MAIN_SPLITS if split in present), MAIN_SPLITS[0])
 
 
 def by_method(rows: Iterable[Row]) -> dict[str, Row]:

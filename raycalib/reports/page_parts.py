@@ -75,7 +75,7 @@ class Headline(NamedTuple):
     values: list[tuple[str, str]]
 
 
-def headlines(summary: Sequence[Row], split: str = "test") -> list[Headline]:
+def headlines(summary: Sequence[Row], split: str) -> list[Headline]:
     """Returns the means over combos for the headline methods, each over the same combos.
 
     A method without any value on the split is undefined and does not narrow the combos of the others.
@@ -152,14 +152,14 @@ def own_svg(svg: str) -> Markup:
     return Markup(svg)
 
 
-def reliability_figures(report: Mapping[str, Any], split: str = "test") -> list[tuple[str, Markup]]:
+def reliability_figures(report: Mapping[str, Any], split: str) -> list[tuple[str, Markup]]:
     """Returns a caption and the drawn diagrams per combo on the split."""
     rows = [row for row in report["reliability"] if row.get("split", split) == split]
     drawn = ((str(combo), reliability_svg(select(rows, combo))) for combo in combos(rows))
     return [(caption, own_svg(svg)) for caption, svg in drawn if svg]
 
 
-def risk_coverage_figures(report: Mapping[str, Any], split: str = "test") -> list[tuple[str, Markup]]:
+def risk_coverage_figures(report: Mapping[str, Any], split: str) -> list[tuple[str, Markup]]:
     """Returns a caption and the drawn curves per combo on the split."""
     rows = [row for row in report["risk_coverage"] if row.get("split", split) == split]
     title = f", {split_name(split)}"

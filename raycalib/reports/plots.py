@@ -111,7 +111,7 @@ def training_svg(training: Sequence[Row]) -> str:
         return _to_svg(canvas, "Validation NLL by training step")
 
 
-def auroc_svg(summary: Sequence[Row], split: str = "test") -> str:
+def auroc_svg(summary: Sequence[Row], split: str) -> str:
     """Returns the AUROC of each combo and method as a dot with its interval; higher is better, 0.5 is chance.
 
     Args:

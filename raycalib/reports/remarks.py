@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from raycalib.evaluation.methods import BASELINES
-from raycalib.reports.figures import DIGITS, Combo, Row, by_method, combos, figure, number_text, select
+from raycalib.reports.figures import DIGITS, MAIN_SPLITS, Combo, Row, by_method, combos, figure, number_text, select
 from raycalib.reports.wording import CALIBRATED_QUERY, TUNED_QUERY, method_name, split_name
 
-REMARK_SPLITS = ("test", "heldout_families")
 MAX_DIGITS = 6
 
 
@@ -24,7 +23,7 @@ def baseline_remarks(summary: Sequence[Row]) -> list[str]:
     """
     remarks = []
     for combo in combos(summary):
-        for split in REMARK_SPLITS:
+        for split in MAIN_SPLITS:
             rows = by_method(select(summary, combo, split))
             found = _wins(rows, "auroc", TUNED_QUERY) + _wins(rows, "ece", CALIBRATED_QUERY)
             if found:

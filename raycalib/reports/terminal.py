@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raycalib.reports.figures import (
+    MAIN_SPLITS,
     Combo,
     Row,
     best_text,
@@ -21,7 +22,6 @@ from raycalib.reports.wording import method_name, split_title, untempered
 
 WIDTH = 120
 FIRST_WIDTH = 22  # what six columns of figures leave
-DEFAULT_SPLITS = ("test", "heldout_families")
 FIGURE_COLUMNS = {"accuracy": "accuracy", "ece": "ECE", "auroc": "AUROC", "brier": "Brier"}
 MARKED = ("ece", "auroc")
 CAPTION = (
@@ -30,7 +30,7 @@ CAPTION = (
 )
 
 
-def summary_table(summary: Sequence[Row], splits: Sequence[str] = DEFAULT_SPLITS) -> Table:
+def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -> Table:
     """Returns a grid with one titled table per split that has rows: combos × methods with their intervals.
 
     The best ECE and AUROC of a combo are bold and starred, since a log file has no bold. Text from data is

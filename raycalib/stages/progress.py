@@ -4,15 +4,17 @@ from collections.abc import Callable
 import sys
 import time
 
+from raycalib.printable import printable_lines
+
 Say = Callable[[str], None]
 
 
 def say(text: str) -> None:
-    """Prints one line at once.
+    """Prints one line at once; names in it never steer a terminal.
 
     Not by ``print``, which Ray Train replaces in its workers and then shows twice.
     """
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable_lines(text)}\n")
     sys.stdout.flush()
 
 

@@ -169,3 +169,14 @@ def small_report(report: dict[str, Any]) -> dict[str, Any]:
 def page() -> str:
     """The full report's page, rendered once."""
     return render_page(_make_report())
+
+
+@pytest.fixture
+def heldout_report(small_report: dict[str, Any]) -> dict[str, Any]:
+    """One combo of a run whose questions for evaluation are all of sources that are not tuned on."""
+    heldout = {
+        name: [row for row in small_report[name] if row["split"] == "heldout_families"]
+        for name in ("summary", "risk_coverage", "tasks")
+    }
+    reliability = [row | {"split": "heldout_families"} for row in small_report["reliability"]]
+    return small_report | heldout | {"reliability": reliability}

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from raycalib.reports.figures import Combo, best_text, combos, figure, figure_text, filled_bins, select
+from raycalib.reports.figures import Combo, best_text, combos, figure, figure_text, filled_bins, main_split, select
 
 
 def _row(method: str, value: float | None, **interval: float | None) -> dict[str, Any]:
@@ -57,3 +57,17 @@ def test_select_orders_methods_and_keeps_the_combo() -> None:
 def test_empty_bins_are_left_out() -> None:
     row = {"count": [0, 4], "mean_confidence": [None, 0.7], "accuracy": [None, 0.5]}
     assert filled_bins(row) == [(4, 0.7, 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("report", "split"),
+    [
+        ({"summary": [{"split": "heldout_families"}, {"split": "test"}]}, "test"),
+        ({"summary": [{"split": "heldout_families"}]}, "heldout_families"),
+        ({"summary": [], "reliability": [{"split": "heldout_families"}]}, "heldout_families"),
+        ({"summary": [{"split": "mine"}]}, "test"),
+        ({}, "test"),
+    ],
+)
+def test_the_main_split_is_test_where_anything_is_on_it(report: dict[str, Any], split: str) -> None:
+    assert main_split(report) == split

@@ -85,6 +85,18 @@ def test_text_of_models_and_data_is_escaped(small_report: dict[str, Any]) -> Non
     assert _parsed(page).wrong == []
 
 
+def test_names_do_not_steer_the_page(small_report: dict[str, Any]) -> None:
+    for name in ("summary", "reliability", "risk_coverage", "tasks", "training", "temperatures"):
+        for row in small_report[name]:
+            row["model"] = "m\x1b\u202e"
+    for row in small_report["tasks"]:
+        row["task"] = "t\x1b\u202e<b>"
+    page = render_page(small_report | {"title": "\u2066title", "config": {"name": "c\x1b\u202e"}})
+    assert not set(page) & set("\x1b\u202e\u2066")
+    assert r"t\x1b\u202e&lt;b&gt;" in page
+    assert re.search(r"<svg.*?m\\x1b\\u202e.*?</svg>", page, flags=re.S)
+
+
 def test_undefined_figures_are_dashes(page: str) -> None:
     assert '<td class="num" data-sort="">–</td>' in page
     assert "None" not in re.sub(r"<pre>.*?</pre>", "", page, flags=re.S)
@@ -104,6 +116,29 @@ def test_renders_with_one_list_empty(name: str, small_report: dict[str, Any]) ->
     page = render_page(small_report | {name: []})
     links = set(re.findall(r'<a href="#([a-z-]+)"', page))
     assert links <= set(re.findall(r'<section id="([a-z-]+)"', page))
+
+
+def test_a_run_without_test_rows_shows_held_out_families(heldout_report: dict[str, Any]) -> None:
+    page = render_page(heldout_report)
+    sections = re.findall(r'<section id="([a-z-]+)"', page)
+    assert sections[:5] == ["headlines", "summary", "notes", "reliability", "risk-coverage"]
+    assert page.count("<svg") == 4  # AUROC, reliability, risk-coverage, training
+    cards = page[page.index('id="headlines"') : page.index('id="summary"')]
+    assert "Held-out families: means over model × prompt style combos." in cards
+    # 0.031 + |shift| / 2 + 0.035 with |shift| at most 0.02
+    assert 0.066 <= float(re.findall(r'<p class="big">([^<]*)</p>', cards)[0]) <= 0.076
+    assert cards.count("; 1 combo<") == 4
+    assert "AUROC with 95 % intervals, held-out families" in page
+    assert "Reliability diagrams, held-out families" in page
+    words = re.sub(r"<svg.*?</svg>|<script>.*?</script>|<style>.*?</style>|<dl.*?</dl>", "", page, flags=re.S)
+    assert not re.search(r"\b[Tt]est\b", re.sub(r"<[^>]*>", " ", words[: words.index('id="notes"')]))
+
+
+def test_a_run_with_test_rows_shows_these(small_report: dict[str, Any]) -> None:
+    page = render_page(small_report)
+    assert "Test: means over model × prompt style combos." in page
+    assert "AUROC with 95 % intervals, test<" in page
+    assert "Reliability diagrams, test<" in page
 
 
 def test_every_metric_is_explained(page: str) -> None:

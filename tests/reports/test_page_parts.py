@@ -23,15 +23,15 @@ def test_headlines_are_means_over_the_same_combos() -> None:
         _row("b", "zero_shot_query", 0.3),
         _row("c", "zero_shot_query", None),
     ]
-    ece = headlines(summary)[0]
+    ece = headlines(summary, "test")[0]
     assert ece.n_combos == 2
     expected = [("LoRA + Prompt + temperature", "0.030"), ("zero-shot query", "0.250"), ("family rate", "–")]
     assert ece.values == expected
-    assert headlines(summary)[1].n_combos == 0
+    assert headlines(summary, "test")[1].n_combos == 0
 
 
 def test_directions(report: dict[str, Any]) -> None:
-    directions = {card.title: card.direction.split()[0] for card in headlines(report["summary"])}
+    directions = {card.title: card.direction.split()[0] for card in headlines(report["summary"], "test")}
     assert directions == {
         "ECE": "lower",
         "AUROC": "higher",

@@ -11,7 +11,7 @@ PLOTS: dict[str, Plot] = {
     "reliability": lambda report: reliability_svg(report["reliability"][:7]),
     "risk_coverage": lambda report: risk_coverage_svg(report["risk_coverage"][:7], "llama2:7b oe"),
     "training": lambda report: training_svg(report["training"]),
-    "auroc": lambda report: auroc_svg(report["summary"]),
+    "auroc": lambda report: auroc_svg(report["summary"], "test"),
 }
 every_plot = pytest.mark.parametrize("plot", PLOTS.values(), ids=PLOTS.keys())
 
@@ -40,11 +40,11 @@ def test_ids_are_unique(plot: Plot, report: dict[str, Any]) -> None:
 
 def test_nothing_to_draw_is_an_empty_string(report: dict[str, Any]) -> None:
     empty = report["reliability"][0] | {"count": [0], "mean_confidence": [None], "accuracy": [None]}
-    assert [reliability_svg([empty]), risk_coverage_svg([]), training_svg([]), auroc_svg([])] == [""] * 4
+    assert [reliability_svg([empty]), risk_coverage_svg([]), training_svg([]), auroc_svg([], "test")] == [""] * 4
 
 
 def test_undefined_auroc_is_not_drawn(report: dict[str, Any]) -> None:
-    assert "family rate" in auroc_svg(report["summary"])
+    assert "family rate" in auroc_svg(report["summary"], "test")
     assert "family rate" not in auroc_svg(report["summary"], split="heldout_families")
 
 

@@ -40,6 +40,13 @@ def test_one_table_per_split_in_plain_words(report: dict[str, Any]) -> None:
     assert "fresh" not in printed
 
 
+def test_a_run_without_test_rows_prints_held_out_families(heldout_report: dict[str, Any]) -> None:
+    printed = _printed(heldout_report["summary"])
+    assert printed.count("Held-out families:") == 1
+    assert "Test:" not in printed
+    assert sum("[" in line and "%" not in line for line in printed.splitlines()) == 7  # one line per method
+
+
 def test_undefined_is_a_dash(report: dict[str, Any]) -> None:
     heldout = _printed([row for row in report["summary"] if row["split"] == "heldout_families"])
     assert sum("family rate" in line and " – " in line for line in heldout.splitlines()) == 4
@@ -48,6 +55,12 @@ def test_undefined_is_a_dash(report: dict[str, Any]) -> None:
 def test_model_names_are_not_markup(report: dict[str, Any]) -> None:
     rows = [row | {"model": "[red]x[/red]"} for row in report["summary"][:7]]
     assert "[red]x[/red]" in _printed(rows)
+
+
+def test_model_names_do_not_steer_the_terminal(report: dict[str, Any]) -> None:
+    printed = _printed([row | {"model": "m\x1b[2J\u202e"} for row in report["summary"][:7]])
+    assert not set(printed) & set("\x1b\u202e")
+    assert r"m\x1b[2J\u202e" in printed
 
 
 def test_empty_summary_says_so(capsys: pytest.CaptureFixture[str]) -> None:
