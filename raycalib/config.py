@@ -31,6 +31,8 @@ class PipelineConfig:
         seed: redraws splits, phrasings, options and training.
         dtype: of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
         max_new_tokens: at most so many tokens are generated per open-ended answer.
+        max_tokens: of any text that is answered or scored, its answer included; a longer one loses the left of its
+            context, never its target prompt or query. None is the model's window.
         max_batch_tokens: token budget of a batch in generation and scoring, padding included.
         rows_per_shard: rows of a shard, the unit of work and of resumption.
         n_resamples: of the bootstrap behind each interval.
@@ -49,6 +51,7 @@ class PipelineConfig:
     seed: int = 137
     dtype: DtypeName = "auto"
     max_new_tokens: int = 32
+    max_tokens: int | None = None
     max_batch_tokens: int = 8192
     rows_per_shard: int = 256
     n_resamples: int = 1000
@@ -69,6 +72,11 @@ class PipelineConfig:
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")
+        if self.max_tokens is not None and self.max_tokens <= self.max_new_tokens:
+            problems.append(
+                f"max_tokens: {self.max_tokens} is not allowed; above max_new_tokens ({self.max_new_tokens}), so that "
+                "there is room for the question"
+            )
         if self.ray.train_workers > self.tuning.global_batch_size:
             problems.append(
                 f"ray.train_workers: {self.ray.train_workers} is not allowed; at most tuning.global_batch_size "

@@ -12,7 +12,7 @@ from raycalib.evaluation.methods import LORA_PROMPT
 from raycalib.lm.loading import pin_revision
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.prompts import QUERY_VERSION
-from raycalib.records import ANSWER, FEATURES, LABELLED, QUERY_LOGITS
+from raycalib.records import ANSWER, FEATURES, LABELLED, SCORED
 from raycalib.reports import print_summary
 from raycalib.sources import check_source
 from raycalib.stages.cluster import Cluster
@@ -29,10 +29,6 @@ from raycalib.stages.workers.labels import LabelWorker, LabelWorkerConfig
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
 from raycalib.storage import Location
-
-SCORED = LABELLED
-for _field in QUERY_LOGITS:
-    SCORED = SCORED.append(_field)
 
 
 class Pipeline:
@@ -119,11 +115,18 @@ class Pipeline:
             use_gpu=self.config.ray.gpus_per_worker > 0,
             max_batch_tokens=self.config.max_batch_tokens,
             max_new_tokens=self.config.max_new_tokens,
+            max_tokens=self.config.max_tokens,
             adapters=tuple((job.style, job.place / "adapter") for job in jobs or ()),
         )
 
     def _identity(self, model: ModelSource) -> dict[str, Any]:
-        return {"model": model.name, "weights": model.fingerprint(), "dtype": self.dtype, "query": QUERY_VERSION}
+        return {
+            "model": model.name,
+            "weights": model.fingerprint(),
+            "dtype": self.dtype,
+            "query": QUERY_VERSION,
+            "max_tokens": self.config.max_tokens,
+        }
 
     def _answer(self, model: ModelSource, questions: StageOutput) -> StageOutput:
         stage = ShardStage(
@@ -134,6 +137,7 @@ class Pipeline:
             identity=self._identity(model) | {"max_new_tokens": self.config.max_new_tokens},
             schema=ANSWER,
             needs_model=True,
+            cut_column="n_cut",
         )
         return self._shards(stage, questions)
 
@@ -158,6 +162,7 @@ class Pipeline:
             identity=self._identity(model),
             schema=FEATURES,
             needs_model=True,
+            cut_column="n_query_cut",
         )
         return self._shards(stage, answers)
 
@@ -183,6 +188,7 @@ class Pipeline:
             identity=self._identity(model) | {"adapters": [job.key for job in jobs]},
             schema=SCORED,
             needs_model=True,
+            cut_column="n_query_cut",
         )
         return self._shards(stage, select_splits(labelled, EVALUATED_SPLITS))
 

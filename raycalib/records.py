@@ -40,6 +40,7 @@ ANSWER = pa.schema(
         pa.field("log_likelihood", pa.float64()),  # sum over the answer's tokens, nats
         pa.field("option_log_likelihoods", pa.list_(pa.float64()), nullable=False),  # empty in the oe style
         pa.field("finish_reason", pa.string(), nullable=False),  # stop | length | error
+        pa.field("n_cut", pa.int32(), nullable=False),  # tokens cut from the left, since the text was too long
         pa.field("error", pa.string()),
     ]
 )
@@ -55,7 +56,13 @@ LABELLED = pa.schema(
 
 QUERY_LOGITS = (pa.field("logit_no", pa.float64()), pa.field("logit_yes", pa.float64()))
 
-FEATURES = pa.schema([*ANSWER, *QUERY_LOGITS, pa.field("feature", pa.list_(pa.float32()))])
+QUERY_CUT = pa.field("n_query_cut", pa.int32(), nullable=False)
+"""Tokens cut from the left of the query, since it was too long."""
+
+SCORED = pa.schema([*LABELLED, *QUERY_LOGITS, QUERY_CUT])
+"""Labelled answers with the tuned model's query logits."""
+
+FEATURES = pa.schema([*ANSWER, *QUERY_LOGITS, QUERY_CUT, pa.field("feature", pa.list_(pa.float32()))])
 """Answers with the base model's query logits and its last hidden state after the answer."""
 
 PREDICTION = pa.schema(

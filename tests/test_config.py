@@ -24,6 +24,11 @@ from raycalib.tuning.settings import TuningSettings
         ),
         ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, substring"),
         ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),
+        (
+            "max_tokens",
+            32,
+            "max_tokens: 32 is not allowed; above max_new_tokens (32), so that there is room for the question",
+        ),
         ("max_batch_tokens", -5, "max_batch_tokens: -5 is not allowed; at least 1"),
         ("rows_per_shard", 0, "rows_per_shard: 0 is not allowed; at least 1"),
         ("n_resamples", 0, "n_resamples: 0 is not allowed; at least 1"),

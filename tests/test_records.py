@@ -3,7 +3,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from raycalib.records import ANSWER, FEATURES, LABELLED, PREDICTION, PROMPT_STYLES, QUERY_LOGITS, QUESTION
+from raycalib.records import ANSWER, FEATURES, LABELLED, PREDICTION, PROMPT_STYLES, QUERY_LOGITS, QUESTION, SCORED
 
 CHAINS = ((QUESTION, ANSWER, LABELLED), (QUESTION, ANSWER, FEATURES))
 QUESTION_ROW = {
@@ -49,7 +49,7 @@ def test_what_may_be_missing() -> None:
 
 def test_query_logits_are_the_features_own() -> None:
     assert [field.name for field in QUERY_LOGITS] == ["logit_no", "logit_yes"]
-    assert all(FEATURES.field(field.name).equals(field) for field in QUERY_LOGITS)
+    assert all(schema.field(field.name).equals(field) for field in QUERY_LOGITS for schema in (FEATURES, SCORED))
 
 
 def test_a_question_goes_through_its_schema_unchanged() -> None:

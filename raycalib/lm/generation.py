@@ -1,7 +1,7 @@
 """Greedy generation of answers, and their likelihood under the model that gave them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 import torch
@@ -11,15 +11,25 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_left
 from raycalib.lm.label_tokens import letter_tokens
 from raycalib.lm.loading import pad_token_id
+from raycalib.lm.window import FittedText, context_window, fit_left
 from raycalib.prompts import sanitize
+
+USUAL_OPTIONS = 10
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """A text to continue; with options, one token is read and each option's letter is scored."""
+    """A text to continue; with options, one token is read and each option's letter is scored.
+
+    Attributes:
+        text: what the model reads.
+        n_options: of the question.
+        kept: end of the text that is not cut where the text is too long: the target prompt.
+    """
 
     text: str
     n_options: int = 0
+    kept: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +42,7 @@ class Generation:
         log_likelihood: sum of their log-probabilities, nats; of the token that ended it, where the answer is empty.
         option_log_likelihoods: of the options' letters, where there are options.
         finish_reason: ``stop`` at a line break or the end of text, else ``length``.
+        n_cut: tokens cut from the left of the text, since it was longer than the model can read.
     """
 
     output: str
@@ -39,6 +50,7 @@ class Generation:
     log_likelihood: float
     option_log_likelihoods: tuple[float, ...]
     finish_reason: str
+    n_cut: int = 0
 
 
 class GreedyGenerator:
@@ -50,19 +62,31 @@ class GreedyGenerator:
         tokenizer: PreTrainedTokenizerBase,
         max_new_tokens: int,
         max_batch_tokens: int = DEFAULT_MAX_BATCH_TOKENS,
+        max_tokens: int | None = None,
     ) -> None:
+        """Texts and their answers together stay within ``max_tokens`` and the model's window."""
         self.model = model
         self.tokenizer = tokenizer
         self.max_new_tokens = max_new_tokens
         self.max_batch_tokens = max_batch_tokens
         self._pad = pad_token_id(tokenizer)
         self._stops = stop_tokens(model, tokenizer)
-        self._letters = letter_tokens(tokenizer, ascii_lowercase[:10])
+        self._window = context_window(model, max_tokens)
+        self._letters = letter_tokens(tokenizer, ascii_lowercase[:USUAL_OPTIONS])
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation]:
-        """One generation per request, in the order given."""
-        ids = [self.tokenizer(request.text)["input_ids"] for request in requests]
+        """One generation per request, in the order given.
+
+        Raises:
+            ValueError: a target prompt alone is longer than the model can read.
+            ModelError: there are more options than letters with tokens of their own.
+        """
+        fitted = [self._fitted(request) for request in requests]
+        ids = [fit.ids for fit in fitted]
+        most_options = max((request.n_options for request in requests), default=0)
+        if most_options > len(self._letters):
+            self._letters = letter_tokens(self.tokenizer, ascii_lowercase[:most_options])
         results: dict[int, Generation] = {}
         for with_options in (False, True):
             chosen = [i for i, request in enumerate(requests) if (request.n_options > 0) == with_options]
@@ -75,7 +99,12 @@ class GreedyGenerator:
                 else:
                     done = self._decode(texts)
                 results.update(zip(members, done, strict=True))
-        return [results[index] for index in range(len(requests))]
+        return [replace(results[index], n_cut=fit.n_cut) for index, fit in enumerate(fitted)]
+
+    def _fitted(self, request: GenerationRequest) -> FittedText:
+        growth = 1 if request.n_options else self.max_new_tokens
+        most = None if self._window is None else self._window - growth
+        return fit_left(self.tokenizer, request.text, request.kept, most)
 
     def _first_step(self, texts: list[list[int]]) -> tuple[Tensor, Tensor, object]:
         """Log-probabilities of each text's next token (B, V), the mask so far, and the cache."""

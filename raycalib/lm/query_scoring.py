@@ -10,14 +10,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_right
 from raycalib.lm.label_tokens import label_logits, query_label_tokens, soft_capped
 from raycalib.lm.loading import pad_token_id
-from raycalib.prompts import query_text
+from raycalib.lm.window import context_window, fit_left, without_left
+from raycalib.prompts import TARGET_PROMPT, query_text
 
 
 class QueryScores(NamedTuple):
-    """For N answers: (N, 2) float64 logits of ``i`` (no) and ``ii`` (yes), and (N, H) float32 states."""
+    """For N answers: (N, 2) float64 logits of ``i`` (no) and ``ii`` (yes), and (N, H) float32 states.
+
+    Of texts longer than the model can read, ``n_cut`` (N,) tokens of the left were left out.
+    """
 
     logits: np.ndarray
     states: np.ndarray
+    n_cut: list[int]
 
 
 class QueryScorer:
@@ -28,25 +33,42 @@ class QueryScorer:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         max_batch_tokens: int = DEFAULT_MAX_BATCH_TOKENS,
+        max_tokens: int | None = None,
     ) -> None:
+        """No text is longer than ``max_tokens`` and the model's window."""
         self.model = model
         self.tokenizer = tokenizer
         self.max_batch_tokens = max_batch_tokens
         self._labels = list(query_label_tokens(tokenizer))
         self._pad = pad_token_id(tokenizer)
+        self._window = context_window(model, max_tokens)
 
     @torch.inference_mode()
-    def score(self, example_texts: Sequence[str], answers: Sequence[str]) -> QueryScores:
+    def score(
+        self, example_texts: Sequence[str], answers: Sequence[str], target_prompts: Sequence[str] | None = None
+    ) -> QueryScores:
         """Query logits and the last hidden state (after the final norm) at the answer's last token.
 
         Where the answered text is a prefix of the query in tokens, one pass gives both.
+
+        Args:
+            example_texts: ending with their target prompts.
+            answers: proposed answers.
+            target_prompts: of the texts; they are not cut where a text is too long. None is ``TARGET_PROMPT`` for all.
+
+        Raises:
+            ValueError: a target prompt, answer and query alone are longer than the model can read.
         """
         queries: list[list[int]] = []
         ends: list[int] = []
+        n_cut: list[int] = []
         apart: dict[int, list[int]] = {}
-        for index, (text, answer) in enumerate(zip(example_texts, answers, strict=True)):
-            query = self.tokenizer(query_text(text, answer))["input_ids"]
-            answered = self.tokenizer(f"{text} {answer}".strip())["input_ids"]
+        cues = [TARGET_PROMPT] * len(answers) if target_prompts is None else target_prompts
+        for index, (text, answer, cue) in enumerate(zip(example_texts, answers, cues, strict=True)):
+            whole = query_text(text, answer)
+            query, cut = fit_left(self.tokenizer, whole, query_text(cue, answer), self._window)
+            answered = without_left(self.tokenizer, self.tokenizer(f"{text} {answer}".strip())["input_ids"], cut)
+            n_cut.append(cut)
             if query[: len(answered)] != answered:
                 apart[index] = answered
             queries.append(query)
@@ -67,7 +89,7 @@ class QueryScorer:
             states[members] = (
                 hidden[torch.arange(len(members)), [len(apart[i]) - 1 for i in members]].float().cpu().numpy()
             )
-        return QueryScores(logits, states)
+        return QueryScores(logits, states, n_cut)
 
     def _hidden(self, ids: list[list[int]]) -> torch.Tensor:
         """(B, S, H) final hidden states."""

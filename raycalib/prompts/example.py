@@ -60,5 +60,10 @@ def choice_context(question: str, options: Sequence[str]) -> str:
       (a): 3
       (b): 4
     """
+    return with_choices(f"Question:\n{question}", options)
+
+
+def with_choices(question: str, options: Sequence[str]) -> str:
+    """A question of any form with its lettered options below it, at most 26."""
     lines = [f"  ({letter}): {option}" for letter, option in zip(ascii_lowercase, options, strict=False)]
-    return "\n".join([f"Question:\n{question}\n\nChoices:", *lines])
+    return "\n".join([f"{question}\n\nChoices:", *lines])

@@ -42,6 +42,7 @@ class ShardStage:
         config: what the worker is built from, plain values.
         identity: what decides the result, plain values; hashed and kept in the manifest.
         schema: of the output rows.
+        cut_column: of the output, how many tokens of a row were cut off, to be counted; empty where nothing is cut.
         needs_model: workers are actors that load a model once, on the pool's CPUs and GPUs; others are tasks of one
             CPU.
     """
@@ -53,6 +54,7 @@ class ShardStage:
     identity: Mapping[str, Any]
     schema: pa.Schema
     needs_model: bool
+    cut_column: str = ""
 
 
 def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, cluster: Cluster) -> StageOutput:
@@ -90,13 +92,16 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
             "run the same command again to retry only these"
         )
     ordered = tuple(shards[index] for index in expected)
+    counts = _counts(stage, source, place, ordered)
+    if n_cut := counts.get("cut_on_the_left"):
+        say(f"  {title}: {n_cut:,} rows were longer than the model can read and lost the left of their context")
     manifest = Manifest(
         stage=stage.name,
         key=key,
         config=dict(stage.identity),
         inputs=(source.key,),
         shards=ordered,
-        counts=_counts(source, place, ordered, stage.schema),
+        counts=counts,
         details={
             "seconds": round(time.monotonic() - progress.started, 3),
             "rows_this_run": progress.rows,
@@ -194,11 +199,14 @@ class _ShardMap:
         return {"shard": [shard], "rows": [rows], "errors": [errors], "cause": [cause]}
 
 
-def _counts(source: StageOutput, place: Location, shards: tuple[str, ...], schema: pa.Schema) -> dict[str, int]:
-    """Rows in, out and failed, read back from what was written."""
-    rows_out = errors = 0
+def _counts(stage: ShardStage, source: StageOutput, place: Location, shards: tuple[str, ...]) -> dict[str, int]:
+    """Rows in, out, failed and cut, read back from what was written."""
+    wanted = [name for name in ("row_id", "error", stage.cut_column) if name in stage.schema.names]
+    rows_out = errors = cut = 0
     for name in shards:
-        rows = read_shard(place, name, ["row_id", *(["error"] if "error" in schema.names else [])])
+        rows = read_shard(place, name, wanted)
         rows_out += len(rows)
         errors += sum(1 for row in rows if row.get("error"))
-    return {"in": source.manifest.counts.get("out", 0), "out": rows_out, "errors": errors}
+        cut += sum(1 for row in rows if row.get(stage.cut_column))
+    counts = {"in": source.manifest.counts.get("out", 0), "out": rows_out, "errors": errors}
+    return counts | {"cut_on_the_left": cut} if stage.cut_column else counts

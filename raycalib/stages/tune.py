@@ -11,10 +11,12 @@ from uuid import uuid4
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
 from raycalib.lm.names import DtypeName, ModelSource
+from raycalib.lm.window import context_window
 from raycalib.prompts import QUERY_VERSION, Example
 from raycalib.records import Row
 from raycalib.stages.cluster import Cluster
@@ -153,20 +155,11 @@ def _is_finished(job: TuneJob) -> bool:
 
 def _tune(job: TuneJob, world: World) -> None:
     tokenizer = load_tokenizer(job.model)
-    rows = [
-        row
-        for row in read_rows(job.labelled, job.shards, COLUMNS)
-        if row["style"] == job.style and row["query_label"] is not None
-    ]
-    cut = 0
-    by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
-    for row in rows:
-        if row["split"] in by_split:
-            tuned, n_cut = tuning_row(
-                tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], job.settings.max_tokens
-            )
-            by_split[row["split"]].append(tuned)
-            cut += n_cut > 0
+    model = load_causal_lm(job.model, job.dtype, world.device.type == "cuda")
+    max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
+    data, counts = _tuning_data(job, tokenizer, max_tokens)
+    if world.is_first and counts["too_long"]:
+        say(f"  tune {job.title}: {counts['too_long']:,} rows are left out: their answers are too long")
 
     def observe(figures: TuningProgress) -> None:
         say(
@@ -175,9 +168,9 @@ def _tune(job: TuneJob, world: World) -> None:
         )
 
     tuner = Tuner(
-        load_causal_lm(job.model, job.dtype, world.device.type == "cuda"),
+        model,
         tokenizer,
-        TuningData(train=by_split["train"], val=by_split["val_select"]),
+        data,
         job.settings,
         seed=job.seed,
         checkpoints=job.place / "checkpoints",
@@ -193,7 +186,6 @@ def _tune(job: TuneJob, world: World) -> None:
             "training.json",
             {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)},
         )
-        counts = {"in": len(rows), "train": len(by_split["train"]), "val_select": len(by_split["val_select"])}
         write_manifest(
             job.place,
             Manifest(
@@ -201,10 +193,35 @@ def _tune(job: TuneJob, world: World) -> None:
                 key=job.key,
                 config={"model": job.model.name, "style": job.style, "seed": job.seed, "tuning": asdict(job.settings)},
                 inputs=(job.input_key,),
-                counts=counts | {"cut_on_the_left": cut},
+                counts=counts,
             ),
         )
     world.barrier()
+
+
+def _tuning_data(
+    job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> tuple[TuningData, dict[str, int]]:
+    """The labelled rows that are tuned and selected on, and what became of all."""
+    by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
+    counts = {"in": 0, "cut_on_the_left": 0, "too_long": 0}
+    for row in read_rows(job.labelled, job.shards, COLUMNS):
+        if row["style"] != job.style or row["query_label"] is None:
+            continue
+        counts["in"] += 1
+        if row["split"] not in by_split:
+            continue
+        try:
+            tuned, n_cut = tuning_row(
+                tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens
+            )
+        except ValueError:
+            counts["too_long"] += 1
+            continue
+        by_split[row["split"]].append(tuned)
+        counts["cut_on_the_left"] += n_cut > 0
+    counts |= {split: len(rows) for split, rows in by_split.items()}
+    return TuningData(train=by_split["train"], val=by_split["val_select"]), counts
 
 
 def _example(row: Row) -> Example:

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
+from raycalib.lm.window import without_left
 from raycalib.prompts import Example, query_text
 
 
@@ -53,7 +54,10 @@ def tuning_row(
 ) -> tuple[TuningRow, int]:
     """The row of one labelled answer, and how many tokens of its context were cut from the left to fit.
 
-    The few-shot header is not read, as in the paper. The query itself is never cut.
+    The few-shot header is not read, as in the paper. Target prompt, answers and query are never cut.
+
+    Raises:
+        ValueError: they alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
     query_ids = list(tokenizer(query_text(plain.text(), answer))["input_ids"])
@@ -62,9 +66,11 @@ def tuning_row(
     n_target = len(kl_ids) - common_prefix_length(context_ids, kl_ids)
     cut = max(0, len(query_ids) - max_tokens, len(kl_ids) - max_tokens)
     if cut:
-        bos = 1 if tokenizer.bos_token_id is not None and query_ids[0] == tokenizer.bos_token_id else 0
-        cut = min(cut, common_prefix_length(query_ids, kl_ids) - bos - 1)
-        del query_ids[bos : bos + cut], kl_ids[bos : bos + cut]
+        head = tokenizer(plain.context.lstrip())["input_ids"]
+        before = min(common_prefix_length(head, ids) for ids in (query_ids, kl_ids))
+        query_ids, kl_ids = (without_left(tokenizer, ids, min(cut, before - 1)) for ids in (query_ids, kl_ids))
+        if max(len(query_ids), len(kl_ids)) > max_tokens:
+            raise ValueError(f"what follows the question is longer than {max_tokens} tokens")
     row = TuningRow(row_id=row_id, query_ids=tuple(query_ids), kl_ids=tuple(kl_ids), n_target=n_target, label=label)
     return row, cut
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from raycalib.errors import ModelError
 from raycalib.lm.generation import Generation, GenerationRequest, GreedyGenerator, stop_tokens
 from raycalib.prompts import choice_context, open_ended_context, sanitize
 
@@ -106,6 +107,7 @@ class ScriptedModel:
     """Says the given tokens whatever it reads, each with probability p."""
 
     device = torch.device("cpu")
+    config = LlamaConfig()
 
     def __init__(self, tokens: list[int], vocabulary: int, p: float) -> None:
         self.tokens = tokens
@@ -215,3 +217,11 @@ def test_stops_once_all_rows_have_stopped(tiny_llama: TinyLlama) -> None:
 
 def test_no_requests(tiny_llama: TinyLlama) -> None:
     assert GreedyGenerator(*tiny_llama, MAX_NEW_TOKENS).generate([]) == []
+
+
+def test_options_beyond_the_letters_of_the_vocabulary_are_an_error(tiny_llama: TinyLlama) -> None:
+    generator = GreedyGenerator(*tiny_llama, MAX_NEW_TOKENS)
+    (done,) = generator.generate([GenerationRequest(CHOICES[0][0], 10)])
+    assert len(done.option_log_likelihoods) == 10
+    with pytest.raises(ModelError, match="do not all start with tokens of their own"):
+        generator.generate([GenerationRequest(CHOICES[0][0], 12)])  # k and l are no tokens of this vocabulary

@@ -134,12 +134,17 @@ def test_a_row_that_just_fits_is_not_cut(tiny_llama: TinyLlama) -> None:
 
 def test_the_query_and_the_target_are_never_cut(tiny_llama: TinyLlama) -> None:
     _, tokenizer = tiny_llama
-    row, cut = tuning_row(tokenizer, "r", long_example(), "Rome", 1, max_tokens=5)
-    assert cut > 0
+    whole, _ = tuning_row(tokenizer, "r", long_example(), "Rome", 1, FREE)
+    n_context = len(tokenizer(long_example().context)["input_ids"]) - 1
+    row, cut = tuning_row(tokenizer, "r", long_example(), "Rome", 1, len(whole.query_ids) - n_context)
+    assert cut == n_context
     assert row.query_ids[0] == tokenizer.bos_token_id
     assert tokenizer.decode(row.query_ids[1:]).endswith(f"Rome{QUERY_SUFFIX}")
     assert tokenizer.decode(row.kl_ids[-row.n_target :]) == "Paris"
+    assert tokenizer.decode(row.kl_ids[1:]).lstrip("\n").startswith("Answer:")
     assert row.shared >= 1
+    with pytest.raises(ValueError, match="what follows the question is longer"):
+        tuning_row(tokenizer, "r", long_example(), "Rome", 1, len(whole.query_ids) - n_context - 1)
 
 
 def test_the_longer_of_the_two_texts_decides_the_cut(tiny_llama: TinyLlama) -> None:

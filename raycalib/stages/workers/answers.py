@@ -14,7 +14,9 @@ class AnswerWorker:
 
     def __init__(self, config: ModelWorkerConfig) -> None:
         model, tokenizer = load_for_worker(config)
-        self.generator = GreedyGenerator(model, tokenizer, config.max_new_tokens, config.max_batch_tokens)
+        self.generator = GreedyGenerator(
+            model, tokenizer, config.max_new_tokens, config.max_batch_tokens, config.max_tokens
+        )
         self.model_name = config.source.name
 
     def process(self, rows: list[Row]) -> list[Row]:
@@ -22,7 +24,10 @@ class AnswerWorker:
         return all_or_each(rows, self._answer, self._failed)
 
     def _answer(self, rows: Sequence[Row]) -> list[Row]:
-        requests = [GenerationRequest(example_text(row), len(row["options"])) for row in rows]
+        requests = [
+            GenerationRequest(example_text(row), len(row["options"]), kept=row["target_prompt"].rstrip())
+            for row in rows
+        ]
         return [
             row
             | {
@@ -33,6 +38,7 @@ class AnswerWorker:
                 "log_likelihood": done.log_likelihood,
                 "option_log_likelihoods": list(done.option_log_likelihoods),
                 "finish_reason": done.finish_reason,
+                "n_cut": done.n_cut,
                 "error": None,
             }
             for row, done in zip(rows, self.generator.generate(requests), strict=True)
@@ -47,5 +53,6 @@ class AnswerWorker:
             "log_likelihood": None,
             "option_log_likelihoods": [],
             "finish_reason": "error",
+            "n_cut": 0,
             "error": error,
         }

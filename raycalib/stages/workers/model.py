@@ -21,6 +21,7 @@ class ModelWorkerConfig:
         use_gpu: where it computes.
         max_batch_tokens: token budget of a batch, padding included.
         max_new_tokens: at most so many tokens are generated per answer.
+        max_tokens: of any text, its answer included; None is the model's window.
         adapters: directories of adapters by prompt style.
     """
 
@@ -29,6 +30,7 @@ class ModelWorkerConfig:
     use_gpu: bool
     max_batch_tokens: int
     max_new_tokens: int = 1
+    max_tokens: int | None = None
     adapters: tuple[tuple[str, Location], ...] = ()
 
 

@@ -13,7 +13,7 @@ class FeatureWorker:
 
     def __init__(self, config: ModelWorkerConfig) -> None:
         model, tokenizer = load_for_worker(config)
-        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens)
+        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Features of answered rows; those that failed keep their place with empty features."""
@@ -22,8 +22,9 @@ class FeatureWorker:
     def _scored(self, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)
         return [
-            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "feature": state.tolist()}
-            for row, pair, state in zip(rows, scores.logits, scores.states, strict=True)
+            row
+            | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut, "feature": state.tolist()}
+            for row, pair, cut, state in zip(rows, scores.logits, scores.n_cut, scores.states, strict=True)
         ]
 
 
@@ -38,7 +39,7 @@ class TunedQueryWorker:
         for style, place in config.adapters:
             self.peft_model = load_adapter(self.peft_model or model, place, style)
         self.styles = [style for style, _ in config.adapters]
-        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens)
+        self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Logits of answered rows; those that failed keep their place with empty logits."""
@@ -54,14 +55,15 @@ class TunedQueryWorker:
     def _scored(self, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)
         return [
-            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1])}
-            for row, pair in zip(rows, scores.logits, strict=True)
+            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut}
+            for row, pair, cut in zip(rows, scores.logits, scores.n_cut, strict=True)
         ]
 
 
 def _score(scorer: QueryScorer, rows: Sequence[Row]) -> QueryScores:
-    return scorer.score([queried_text(row) for row in rows], [row["answer"] for row in rows])
+    texts, answers = [queried_text(row) for row in rows], [row["answer"] for row in rows]
+    return scorer.score(texts, answers, [row["target_prompt"] for row in rows])
 
 
 def _no_scores(row: Row, error: str) -> Row:
-    return {"logit_no": None, "logit_yes": None, "feature": None, "error": row["error"] or error}
+    return {"logit_no": None, "logit_yes": None, "n_query_cut": 0, "feature": None, "error": row["error"] or error}

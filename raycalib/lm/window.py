@@ -1,0 +1,62 @@
+"""Texts that are longer than a model can read: their left is cut off, what the answer hangs on never is."""
+
+from typing import NamedTuple
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from raycalib.lm.label_tokens import common_prefix_length
+
+
+class FittedText(NamedTuple):
+    """Token ids that fit.
+
+    Attributes:
+        ids: with the BOS, where the tokenizer gives one.
+        n_cut: tokens left out behind the BOS.
+    """
+
+    ids: list[int]
+    n_cut: int
+
+
+def context_window(model: PreTrainedModel, at_most: int | None = None) -> int | None:
+    """Tokens that a model reads at most, as its configuration says; None where neither it nor ``at_most`` does."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    known = [int(limit) for limit in (positions, at_most) if limit]
+    return min(known, default=None)
+
+
+def fit_left(tokenizer: PreTrainedTokenizerBase, text: str, kept: str, most: int | None) -> FittedText:
+    """The text's ids; where they are more than ``most``, tokens behind the BOS are left out.
+
+    Args:
+        tokenizer: of the model.
+        text: all of it, ending with ``kept``.
+        kept: its end, which is never cut: the target prompt, and the answer and query behind it.
+        most: tokens that fit, the BOS among them; None is any number.
+
+    Raises:
+        ValueError: the text is too long, and does not end with ``kept`` or ``kept`` alone does not fit.
+    """
+    ids = list(tokenizer(text)["input_ids"])
+    if most is None or len(ids) <= most:
+        return FittedText(ids, 0)
+    if not text.endswith(kept):
+        raise ValueError(f"too long, and ends with {text[-40:]!r} in place of {kept[-40:]!r}")
+    bos = _n_bos(tokenizer, ids)
+    before = common_prefix_length(ids, tokenizer(text[: len(text) - len(kept)])["input_ids"])
+    n_cut = len(ids) - most
+    if n_cut > before - bos:
+        needed = len(ids) - before + bos
+        raise ValueError(f"too long: what follows the question takes {needed} tokens alone, and {most} fit")
+    return FittedText(without_left(tokenizer, ids, n_cut), n_cut)
+
+
+def without_left(tokenizer: PreTrainedTokenizerBase, ids: list[int], n: int) -> list[int]:
+    """The ids without the first ``n`` behind the BOS."""
+    bos = _n_bos(tokenizer, ids)
+    return ids[:bos] + ids[bos + n :]
+
+
+def _n_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int]) -> int:
+    return 1 if tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id] else 0
