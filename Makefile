@@ -1,10 +1,11 @@
-# make demo | test | lint | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | test | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-unit lint standins clean
+.PHONY: install demo test test-unit lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -26,6 +27,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+golden: $(INSTALLED)
+	$(BIN)/python -m tests.golden.compare $(GOLDEN)
 
 standins: $(INSTALLED)
 	$(BIN)/python jobs/standins.py

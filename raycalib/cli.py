@@ -9,9 +9,27 @@ from typing import TypeVar
 
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, RaycalibError
+from raycalib.printable import printable_line
 from raycalib.recipes import RECIPES, recipe
 
 Config = TypeVar("Config")
+
+SHORT_FLAGS = {"--dataset": "--source.name"} | {
+    f"--{name}": f"--source.{name}"
+    for name in (
+        "data-root",
+        "k-shot",
+        "eval-k-shot",
+        "paper-exact",
+        "max-bad-rows",
+        "question-column",
+        "answer-column",
+        "choices-column",
+        "answer-index-column",
+        "context-column",
+    )
+}
+"""What is asked for most of the source of questions, as jobs/prompts.py calls it."""
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -26,8 +44,11 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
     """
     name, rest = _take_recipe(list(arguments))
     listed = "\n".join(f"  --recipe {key}: {(build.__doc__ or '').splitlines()[0]}" for key, build in RECIPES.items())
-    text = f"{description}\n\nRecipes (default: demo), full configurations to change by flags:\n{listed}"
-    return _parse(PipelineConfig, rest, text, recipe(name))
+    text = (
+        f"{description}\n\nShort for --source.*, where --dataset is --source.name: {', '.join(SHORT_FLAGS)}."
+        f"\n\nRecipes (default: demo), full configurations to change by flags:\n{listed}"
+    )
+    return _parse(PipelineConfig, [_whole_flag(argument) for argument in rest], text, recipe(name))
 
 
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
@@ -55,6 +76,12 @@ def _one_line(boxed: str) -> str:
     return f"command line: {text}; --help lists all flags"
 
 
+def _whole_flag(argument: str) -> str:
+    """A short flag's whole name, with the value behind an equals sign."""
+    flag, equals, value = argument.partition("=")
+    return SHORT_FLAGS.get(flag.replace("_", "-"), flag) + equals + value
+
+
 def _take_recipe(arguments: list[str]) -> tuple[str, list[str]]:
     name, rest, index = "demo", [], 0
     while index < len(arguments):
@@ -72,11 +99,14 @@ def _take_recipe(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs a job's main function; what a user can cause ends in one line on standard error."""
+    """Runs a job's main function; what a user can cause ends in one line on standard error.
+
+    Names of columns and files may be in that line: it never steers a terminal.
+    """
     try:
         main(sys.argv[1:])
     except RaycalibError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {printable_line(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)

@@ -4,6 +4,9 @@ import hashlib
 import json
 from typing import Any
 
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+"""Made once: json.dumps with these settings makes one for each call."""
+
 
 def stable_hash(*parts: object, digits: int = 16) -> str:
     """Hexadecimal hash of the parts' canonical JSON.
@@ -12,6 +15,15 @@ def stable_hash(*parts: object, digits: int = 16) -> str:
     '766e98609e1b87c5'
     """
     return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:digits]
+
+
+def text_hash(*texts: str, digits: int = 16) -> str:
+    """Hexadecimal hash of texts without NUL characters: as ``stable_hash``, and faster, for what every row needs.
+
+    >>> text_hash("file", "Who?") == text_hash("fileWho?")
+    False
+    """
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:digits]
 
 
 def stable_uniform(*parts: object) -> float:
@@ -26,4 +38,4 @@ def stable_seed(*parts: object) -> int:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return ENCODER.encode(value)

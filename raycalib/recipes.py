@@ -61,10 +61,11 @@ def smoke() -> PipelineConfig:
 
 
 def paper() -> PipelineConfig:
-    """The paper's twelve combos and tuning settings on GPUs; its question mixture is still to come (facts, files)."""
+    """The paper's twelve combos, question mixture and tuning settings on GPUs, evaluated on MMLU."""
     return PipelineConfig(
         out="runs/paper",
         models=tuple(HUB_IDS),
+        source=SourceSettings(name="all_20k_uniform+eval:mmlu"),
         grader="substring",
         max_new_tokens=100,
         max_batch_tokens=16384,

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
-from raycalib.cli import BAD_INPUT, INTERRUPTED, pipeline_config, run_job, simple_config
+from raycalib.cli import BAD_INPUT, INTERRUPTED, SHORT_FLAGS, pipeline_config, run_job, simple_config
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, DataError
 from raycalib.recipes import recipe
+from raycalib.sources import SourceSettings
 
 JOB = Path(__file__).parents[1] / "jobs" / "full_pipeline.py"
 MakeArguments = Callable[[Path], list[str]]
@@ -48,6 +49,14 @@ def test_the_default_is_the_demo() -> None:
 @pytest.mark.parametrize("arguments", [["--recipe", "smoke"], ["--recipe=smoke"]])
 def test_a_recipe_by_name(arguments: list[str]) -> None:
     assert parsed(*arguments) == recipe("smoke")
+
+
+def test_short_flags_of_the_source() -> None:
+    config = parsed("--dataset", "arc+eval:mmlu", "--data_root=/data/a=b", "--max-bad-rows", "0.1", "--paper-exact")
+    source = SourceSettings(name="arc+eval:mmlu", data_root="/data/a=b", max_bad_rows=0.1, paper_exact=True)
+    assert config == replace(recipe("demo"), source=source)
+    for flag, whole in SHORT_FLAGS.items():
+        assert hasattr(source, whole.removeprefix("--source.").replace("-", "_")), flag
 
 
 def test_flags_are_laid_over_the_recipe() -> None:
@@ -151,6 +160,16 @@ def test_an_error_of_several_lines_is_told_in_one(
 
     assert run_with(monkeypatch, [], broken) == BAD_INPUT
     assert capsys.readouterr() == ("", "error: the file is broken; delete it\n")
+
+
+def test_an_error_does_not_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(arguments: Sequence[str]) -> None:
+        raise DataError("it has a\x1b[2J, b\x00, c\u202e and \udc80")
+
+    assert run_with(monkeypatch, [], broken) == BAD_INPUT
+    assert capsys.readouterr().err == "error: it has a\\x1b[2J, b\\x00, c\\u202e and \\udc80\n"
 
 
 def test_an_interrupted_job_says_how_to_go_on(

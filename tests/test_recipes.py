@@ -46,6 +46,7 @@ def test_the_paper_has_twelve_combos_and_its_settings() -> None:
     assert (config.tuning.steps, config.tuning.lr, config.tuning.lora.rank, config.seed) == (5000, 1e-4, 8, 137)
     assert config.tuning.global_batch_size == 4 * config.ray.train_workers
     assert config.grader == "substring"
+    assert config.source.name == "all_20k_uniform+eval:mmlu"
 
 
 def test_an_unknown_name_is_refused_with_what_is_allowed() -> None:

@@ -1,9 +1,12 @@
-"""Which source of questions, and how many rows of each split."""
+"""Which source of questions, how its rows are read, and how many of each split."""
 
 from dataclasses import dataclass, field
+import re
 
 from raycalib.errors import ConfigError
 from raycalib.sources.facts.splits import SPLITS
+from raycalib.sources.names import FACTS, SourcePart, parse_source
+from raycalib.sources.own.columns import ColumnNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,12 +14,38 @@ class SourceSettings:
     """Where questions come from.
 
     Attributes:
-        name: ``facts`` (embedded) or ``file:PATH`` with your own questions (jsonl, csv or parquet).
+        name: ``facts`` (embedded), a source of docs/sources.md (``arc``, ``mmlu:anatomy``), ``all_20k_uniform`` (the
+            paper's mixture), ``eval:mmlu``, ``eval:mmlu_pro``, ``file:PATH`` (your own jsonl, csv or parquet) or
+            ``hub:ORG/NAME[:CONFIG]``; parts are joined by ``+``, and ``name:N`` takes at most N rows of each split.
         limits: at most so many rows per split and style, by split; a split not named is taken whole.
+        data_root: local copies as ``DIR/<name>/<hub split>.{parquet,jsonl,csv}``; None asks the hub.
+        k_shot: few-shot examples of train rows; None is the source's default.
+        eval_k_shot: few-shot examples of all other rows; None is the source's default (5 for MMLU).
+        paper_exact: read rows and mix sources as the paper's code does, faults included (docs/differences.md).
+        max_bad_rows: share of a source's rows that may be unusable before the run stops.
+        question_column: of your own questions; None finds it by its usual names.
+        answer_column: of the right answers' texts.
+        choices_column: of the options, a list.
+        answer_index_column: of the right option's number from 0, or its letter.
+        context_column: of a text that the question is about.
+        task_column: what figures are broken down by.
+        split_column: of a file's rows, the run's split; none of these columns is read where its name is ``none``.
     """
 
-    name: str = "facts"
+    name: str = FACTS
     limits: dict[str, int] = field(default_factory=dict)
+    data_root: str | None = None
+    k_shot: int | None = None
+    eval_k_shot: int | None = None
+    paper_exact: bool = False
+    max_bad_rows: float = 0.01
+    question_column: str | None = None
+    answer_column: str | None = None
+    choices_column: str | None = None
+    answer_index_column: str | None = None
+    context_column: str | None = None
+    task_column: str | None = None
+    split_column: str | None = None
 
     def __post_init__(self) -> None:
         problems = [
@@ -29,12 +58,40 @@ class SourceSettings:
             for split in self.limits
             if split not in SPLITS
         ]
-        if self.name != "facts" and not self.name.startswith("file:"):
-            problems.append(f"source: {self.name!r} is unknown; allowed: facts, file:PATH (jsonl, csv or parquet)")
+        problems += [
+            f"source.{name}: {value} is not allowed; at least 0"
+            for name in ("k_shot", "eval_k_shot")
+            if (value := getattr(self, name)) is not None and value < 0
+        ]
+        if not 0 <= self.max_bad_rows <= 1:
+            problems.append(f"source.max_bad_rows: {self.max_bad_rows} is not allowed; a share from 0 to 1")
+        try:
+            parse_source(self.name)
+        except ConfigError as error:
+            problems.append(str(error))
         if problems:
             raise ConfigError("; ".join(problems))
 
     @property
+    def parts(self) -> tuple[SourcePart, ...]:
+        """The parts of the name."""
+        return parse_source(self.name)
+
+    @property
+    def columns(self) -> ColumnNames:
+        """The columns of your own questions that are named."""
+        return ColumnNames(
+            question=self.question_column,
+            answer=self.answer_column,
+            choices=self.choices_column,
+            answer_index=self.answer_index_column,
+            context=self.context_column,
+            task=self.task_column,
+            split=self.split_column,
+        )
+
+    @property
     def slug(self) -> str:
         """The name as a part of a file name."""
-        return "facts" if self.name == "facts" else "file"
+        pieces = ["file" if part.is_file else part.name for part in self.parts]
+        return re.sub(r"[^\w-]+", "-", "-".join(pieces))[:60]

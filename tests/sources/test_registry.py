@@ -1,65 +1,113 @@
-import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raycalib.errors import ConfigError, DataError
-from raycalib.sources import SourceSettings, check_source, draw_questions, source_identity
+from raycalib.sources import SourceSettings, check_source, describe_source, source_identity
+from raycalib.sources.facts.splits import SPLITS
+from tests.sources.drawn import ENDINGS, write
 
-SPLITS = ["train", "val_select", "val_calibrate", "test"]
-
-
-def write(path: Path, splits: list[str], *, with_options: bool = True) -> SourceSettings:
-    options = {"options": ["x", "y"]} if with_options else {}
-    records = [{"question": f"{split}?", "answer": "x", "split": split} | options for split in splits]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return SourceSettings(name=f"file:{path}")
+ROWS: list[dict[str, Any]] = [{"question": f"{split}?", "answer": "x", "split": split} for split in SPLITS]
 
 
-def test_facts_have_every_split_in_every_style_within_the_limits() -> None:
-    limits = {"train": 5, "test": 3}
-    drawn = {
-        (split, style): rows
-        for split, style, rows in draw_questions(SourceSettings(limits=limits), ["choice", "oe"], 0)
-    }
-    assert {split for split, _ in drawn} == {*SPLITS, "heldout_families"}
-    assert {style for _, style in drawn} == {"choice", "oe"}
-    assert len(drawn["train", "oe"]) == 5
-    assert len(drawn["test", "choice"]) == 3
-    assert len(drawn["val_select", "oe"]) > 100
-    assert all(
-        row["split"] == split and row["style"] == style for (split, style), rows in drawn.items() for row in rows
-    )
+def settings(path: Path, **more: Any) -> SourceSettings:
+    return SourceSettings(name=f"file:{path}", **more)
 
 
-def test_a_file_needs_no_held_out_families(tmp_path: Path) -> None:
-    settings = write(tmp_path / "mine.jsonl", SPLITS)
-    check_source(settings, ["oe"], 0)
-    assert [split for split, _, _ in draw_questions(settings, ["oe"], 0)] == SPLITS
+def test_the_identity_changes_with_content_name_limits_and_reading(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.jsonl", ROWS)
+    one = source_identity(settings(path))
+    assert source_identity(settings(path)) == one
+    assert source_identity(settings(path, max_bad_rows=0.5)) == one
+    others = [
+        source_identity(settings(path, limits={"test": 3})),
+        source_identity(settings(path, k_shot=1)),
+        source_identity(settings(path, question_column="answer", answer_column="question")),
+        source_identity(settings(write(tmp_path / "two.jsonl", ROWS[1:]))),
+        source_identity(SourceSettings(name=f"file:{path}+facts")),
+        source_identity(SourceSettings()),
+    ]
+    assert all(other != one for other in others)
+    assert set(others[-1]) == {"source", "content", "limits"}  # as it was before there were other sources
 
 
-@pytest.mark.parametrize("missing", SPLITS)
-def test_a_needed_split_without_questions_is_named(tmp_path: Path, missing: str) -> None:
-    settings = write(tmp_path / "mine.jsonl", [split for split in SPLITS if split != missing])
-    with pytest.raises(DataError, match=rf"mine\.jsonl has no oe questions in split {missing}; add rows"):
-        list(draw_questions(settings, ["oe"], 0))
+def test_the_identity_of_a_local_copy_changes_with_its_files(tmp_path: Path) -> None:
+    rows = [{"text": "Who ?", "coarse_label": 3}]
+    for split in ("train", "test"):
+        write(tmp_path / "trec" / f"{split}.jsonl", rows)
+    trec = SourceSettings(name="trec", data_root=str(tmp_path))
+    one = source_identity(trec)
+    write(tmp_path / "trec" / "test.jsonl", rows * 2)
+    assert source_identity(trec) != one
+    assert source_identity(SourceSettings(name="trec")) != one
 
 
-def test_a_style_without_questions_is_named(tmp_path: Path) -> None:
-    settings = write(tmp_path / "mine.jsonl", SPLITS, with_options=False)
-    with pytest.raises(DataError, match="has no choice questions in split train"):
-        list(draw_questions(settings, ["choice"], 0))
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_good_file_passes_and_a_bad_one_does_not(tmp_path: Path, ending: str) -> None:
+    check_source(settings(write(tmp_path / f"good{ending}", ROWS)), ["oe"], 0)
+    path = write(tmp_path / f"bad{ending}", [*ROWS, {"question": "", "answer": "x", "split": "test"}])
+    with pytest.raises(DataError, match=r"1 of 6 rows are unusable.*: row 6: 'question' is empty"):
+        check_source(settings(path), ["oe"], 0)
 
 
-def test_the_identity_changes_with_content_name_and_limits(tmp_path: Path) -> None:
-    one = source_identity(write(tmp_path / "one.jsonl", SPLITS))
-    assert source_identity(SourceSettings(name=str(one["source"]))) == one
-    assert source_identity(SourceSettings(name=str(one["source"]), limits={"test": 3})) != one
-    two = source_identity(write(tmp_path / "two.jsonl", [*SPLITS, "test"]))
-    assert two["content"] != one["content"]
-    facts = source_identity(SourceSettings())
-    assert facts == source_identity(SourceSettings())
-    assert facts["content"] not in (one["content"], two["content"])
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe not a table {"])
+def test_an_unreadable_file_is_a_data_error_in_one_line(tmp_path: Path, ending: str, content: bytes) -> None:
+    path = tmp_path / f"mine{ending}"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        check_source(settings(path), ["oe"], 0)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv"])
+def test_a_file_without_rows(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"mine{ending}"
+    path.write_text("" if ending == ".jsonl" else "question,answer\n")
+    with pytest.raises(DataError, match="has no rows" if ending == ".jsonl" else "has no oe questions in split train"):
+        check_source(settings(path), ["oe"], 0)
+
+
+def test_large_files_are_only_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raycalib.sources.registry.CHECKED_WHOLE_BYTES", 10)
+    monkeypatch.setattr("raycalib.sources.registry.CHECKED_ROWS", 3)
+    path = write(tmp_path / "mine.csv", ROWS * 1000)
+    with path.open("a") as file:
+        file.write('"never closed')
+    check_source(settings(path), ["oe"], 0)
+    with pytest.raises(DataError, match="lacks the column"):
+        check_source(settings(path, question_column="text"), ["oe"], 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("all_20k_uniform", r"has no oe questions in split test; .*all_20k_uniform\+eval:mmlu"),
+        ("eval:mmlu", "has no oe questions in split train"),
+        ("boolq", "has no oe questions in split test"),
+        ("wsc+mmlu:anatomy", "has no oe questions in split train"),
+    ],
+)
+def test_what_no_run_can_use_is_told_before_anything_is_fetched(name: str, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        check_source(SourceSettings(name=name), ["oe"], 0)
+
+
+def test_the_mixture_goes_without_what_the_hub_does_not_have() -> None:
+    with_evaluation = SourceSettings(name="all_20k_uniform+eval:mmlu_pro")
+    check_source(with_evaluation, ["oe", "choice"], 0)
+    (note,) = describe_source(with_evaluation, 0)
+    assert note.startswith("all_20k_uniform goes without story_cloze")
+    with pytest.raises(DataError, match=r"source story_cloze: .*--data-root DIR"):
+        check_source(SourceSettings(name="story_cloze"), ["oe"], 0)
+
+
+def test_a_local_copy_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"source arc: .*/arc/train .* does not exist"):
+        check_source(SourceSettings(name="arc", data_root=str(tmp_path)), ["oe"], 0)
 
 
 @pytest.mark.parametrize("name", ["hub:mmlu", "", "fact", "questions.csv"])
@@ -69,10 +117,24 @@ def test_an_unknown_source_is_refused_with_what_is_allowed(name: str) -> None:
 
 
 def test_all_problems_are_named_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"source\.limits\[test\]: 0 is not allowed; at least 1; source: 'x'"):
-        SourceSettings(name="x", limits={"test": 0, "train": 3})
+    message = (
+        r"source\.limits\[test\]: 0 is not allowed; at least 1; source\.k_shot: -1 is not allowed; at least 0; "
+        r"source\.max_bad_rows: 2 is not allowed; a share from 0 to 1; source: 'x'"
+    )
+    with pytest.raises(ConfigError, match=message):
+        SourceSettings(name="x", limits={"test": 0, "train": 3}, k_shot=-1, max_bad_rows=2)
 
 
 def test_slug() -> None:
     assert SourceSettings().slug == "facts"
     assert SourceSettings(name="file:/a b/c.csv").slug == "file"
+    assert SourceSettings(name="all_20k_uniform+eval:mmlu:9").slug == "all_20k_uniform-eval-mmlu"
+
+
+def test_a_large_file_of_which_no_row_can_be_read_stops_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raycalib.sources.registry.CHECKED_WHOLE_BYTES", 10)
+    path = write(tmp_path / "mine.jsonl", [{"question": "", "answer": "x"}] * 9)
+    with pytest.raises(DataError, match="none of the first 9 rows can be used: row 1: 'question' is empty"):
+        check_source(settings(path), ["oe"], 0)

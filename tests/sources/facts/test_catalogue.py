@@ -6,7 +6,11 @@ import sys
 
 from raycalib.sources.facts.catalogue import HELDOUT_FAMILIES, all_facts, all_families
 
-CODE = "from raycalib.sources.registry import source_fingerprint; print(source_fingerprint('facts'))"
+CODE = """
+from raycalib.sources.registry import source_fingerprint
+from raycalib.sources.settings import SourceSettings
+print(source_fingerprint(SourceSettings(name="facts")))
+"""
 
 
 def fingerprint(hash_seed: str) -> str:

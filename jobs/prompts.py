@@ -1,0 +1,157 @@
+"""Shows exactly what a model will read: few-shot examples, question, options and answer of a source's rows.
+
+python jobs/prompts.py --dataset arc --style oe --split train --k-shot 1 --limit 3
+python jobs/prompts.py --dataset mmlu:anatomy mmlu:virology --split test --data-root /data/questions --json
+python jobs/prompts.py --dataset file:questions.csv --style choice --question-column query
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+import os
+import sys
+from typing import Literal
+
+from raycalib.cli import run_job, simple_config
+from raycalib.errors import ConfigError
+from raycalib.printable import printable_json, printable_line, printable_lines
+from raycalib.prompts import Example
+from raycalib.records import Row
+from raycalib.sources import DrawTally, RefusedRow, SourceSettings, describe_source
+from raycalib.sources.drawing.preview import preview_questions
+
+Style = Literal["oe", "choice"]
+Split = Literal["train", "validation", "test", "val_select", "val_calibrate", "heldout_families"]
+DESCRIPTION = """Shows exactly what a model will read, with the answer behind it.
+
+The text of a row is its few-shot examples (--k-shot), the question, with its options in the choice style, the cue, and
+the answer after one space. Rows that cannot be asked are named on standard error, each with its reason. Characters
+that would steer a terminal are spelled out, such as \\x1b; --json gives them as JSON does, exact to the letter.
+
+  --dataset arc obqa                     sources of docs/sources.md; several are shown one after the other
+  --dataset mmlu:anatomy                 one task; eval:mmlu is all 57
+  --dataset file:questions.csv           your own questions; the columns found are named on standard error
+  --data-root DIR                        no network: DIR/arc/train.parquet, DIR/mmlu/anatomy/test.csv, ...
+  --json                                 one JSON object per row and nothing else on standard output"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptsConfig:
+    """What to show.
+
+    Attributes:
+        dataset: names of sources: facts, arc, mmlu:anatomy, all_20k_uniform, eval:mmlu, file:PATH, hub:ORG/NAME, …
+        style: prompt style: oe (open-ended) or choice (lettered options).
+        split: train, validation and test are the dataset's own; the others are splits of a run.
+        k_shot: few-shot examples; None is the source's default (5 for MMLU, else mostly 0).
+        seed: of few-shot examples, orders of options and splits.
+        limit: rows to show of each dataset; None is all.
+        data_root: local copies, DIR/<name>/<hub split>.{parquet,jsonl,csv}; None asks the hub.
+        paper_exact: read rows as the paper's code does, faults included.
+        json: one JSON object per row: source, split, row_id, style, prompt, context, target_prompt, target, text.
+        question_column: of your own questions; None finds it by its usual names.
+        answer_column: of the right answers' texts.
+        choices_column: of the options, a list.
+        answer_index_column: of the right option's number from 0, or its letter.
+        context_column: of a text that the question is about.
+    """
+
+    dataset: tuple[str, ...] = ("facts",)
+    style: Style = "oe"
+    split: Split = "train"
+    k_shot: int | None = None
+    seed: int = 137
+    limit: int | None = None
+    data_root: str | None = None
+    paper_exact: bool = False
+    json: bool = False
+    question_column: str | None = None
+    answer_column: str | None = None
+    choices_column: str | None = None
+    answer_index_column: str | None = None
+    context_column: str | None = None
+
+    def settings(self, name: str) -> SourceSettings:
+        """The settings of one of the datasets."""
+        return SourceSettings(
+            name=name,
+            data_root=self.data_root,
+            k_shot=self.k_shot,
+            eval_k_shot=self.k_shot,
+            paper_exact=self.paper_exact,
+            question_column=self.question_column,
+            answer_column=self.answer_column,
+            choices_column=self.choices_column,
+            answer_index_column=self.answer_index_column,
+            context_column=self.context_column,
+        )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the rows of one dataset after the other."""
+    config = simple_config(PromptsConfig, arguments, DESCRIPTION)
+    if config.limit is not None and config.limit < 1:
+        raise ConfigError(f"limit: {config.limit} is not allowed; at least 1")
+    if config.seed < 0:
+        raise ConfigError(f"seed: {config.seed} is not allowed; at least 0")
+    for settings in [config.settings(name) for name in config.dataset]:
+        show(settings, config)
+
+
+def show(settings: SourceSettings, config: PromptsConfig) -> None:
+    """Prints the rows of one dataset."""
+    for line in describe_source(settings, config.seed):
+        complain(line)
+    tally, n_shown = DrawTally(), 0
+    try:
+        for row in islice(questions(settings, config, tally), config.limit):
+            print(as_json(row) if config.json else as_text(row))
+            n_shown += 1
+    except ConfigError as error:  # the source does not have the style
+        complain(" ".join(str(error).split()))
+        return
+    refused = tally.refused.total()
+    if refused:
+        complain(f"{settings.name}: {refused:,} rows refused, {n_shown:,} shown")
+    if not n_shown:
+        complain(f"{settings.name}: no {config.style} questions in split {config.split}")
+
+
+def questions(settings: SourceSettings, config: PromptsConfig, tally: DrawTally) -> Iterator[Row]:
+    """The questions; the first refused rows go to standard error."""
+    n_refused = 0
+    for drawn in preview_questions(settings, config.style, config.split, config.seed, tally):
+        if not isinstance(drawn, RefusedRow):
+            yield drawn
+        elif (n_refused := n_refused + 1) <= 10:
+            complain(f"{drawn.place} {drawn}")
+
+
+def answered(row: Row) -> str:
+    """All that the model reads, and the right answer."""
+    names = ("prompt", "context", "target_prompt", "target")
+    return Example(**{name: row[name] for name in names}).answered(row["target"])
+
+
+def as_json(row: Row) -> str:
+    """One line of JSON; read back, it is the row to the letter."""
+    names = ("source", "split", "row_id", "style", "prompt", "context", "target_prompt", "target")
+    return printable_json({**{name: row[name] for name in names}, "text": answered(row)})
+
+
+def as_text(row: Row) -> str:
+    """A heading, and the text below it; what would steer a terminal is spelled out."""
+    heading = f"{row['source']} · {row['split']} · {row['style']} · {row['row_id']} · answer {row['target']!r}"
+    return f"── {printable_line(heading)}\n{printable_lines(answered(row))}\n"
+
+
+def complain(line: str) -> None:
+    """Prints to standard error."""
+    print(printable_line(line), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        run_job(main)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

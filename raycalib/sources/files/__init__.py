@@ -1,0 +1,1 @@
+"""Rows of local parquet, jsonl and csv files, a few at a time."""

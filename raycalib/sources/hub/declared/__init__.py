@@ -1,0 +1,1 @@
+"""The declarations of the paper's sources, kin by kin."""
