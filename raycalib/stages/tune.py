@@ -24,7 +24,7 @@ from raycalib.stages.output import StageError, StageOutput, finished, stage_key,
 from raycalib.stages.progress import say
 from raycalib.stages.workers.model import use_given_threads
 from raycalib.storage import Location, Manifest, read_rows, write_manifest
-from raycalib.tuning.batches import TuningRow, tuning_row
+from raycalib.tuning.batches import TooLongError, TuningRow, tuning_row
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.trainer import Tuner, TuningData, TuningProgress, set_best
 from raycalib.tuning.world import World, current_world
@@ -157,9 +157,10 @@ def _tune(job: TuneJob, world: World) -> None:
     tokenizer = load_tokenizer(job.model)
     model = load_causal_lm(job.model, job.dtype, world.device.type == "cuda")
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
-    data, counts = _tuning_data(job, tokenizer, max_tokens)
-    if world.is_first and counts["too_long"]:
-        say(f"  tune {job.title}: {counts['too_long']:,} rows are left out: their answers are too long")
+    data, counts = tuning_data(job, tokenizer, max_tokens)
+    if world.is_first:
+        for line in count_lines(counts):
+            say(f"  tune {job.title}: {line}")
 
     def observe(figures: TuningProgress) -> None:
         say(
@@ -199,29 +200,45 @@ def _tune(job: TuneJob, world: World) -> None:
     world.barrier()
 
 
-def _tuning_data(
-    job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: int
-) -> tuple[TuningData, dict[str, int]]:
-    """The labelled rows that are tuned and selected on, and what became of all."""
+def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> tuple[TuningData, dict[str, int]]:
+    """The labelled rows that are tuned and selected on, and what became of all of the job's style.
+
+    ``in`` = ``train`` + ``val_select`` + ``other_split`` + ``unscored`` + ``too_long``; of the first two,
+    ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not.
+    """
     by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
-    counts = {"in": 0, "cut_on_the_left": 0, "too_long": 0}
+    counts = {"in": 0, "other_split": 0, "unscored": 0, "too_long": 0, "cut_on_the_left": 0}
     for row in read_rows(job.labelled, job.shards, COLUMNS):
-        if row["style"] != job.style or row["query_label"] is None:
+        if row["style"] != job.style:
             continue
         counts["in"] += 1
         if row["split"] not in by_split:
+            counts["other_split"] += 1
+            continue
+        if row["query_label"] is None:
+            counts["unscored"] += 1
             continue
         try:
             tuned, n_cut = tuning_row(
                 tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens
             )
-        except ValueError:
+        except TooLongError:
             counts["too_long"] += 1
             continue
         by_split[row["split"]].append(tuned)
         counts["cut_on_the_left"] += n_cut > 0
     counts |= {split: len(rows) for split, rows in by_split.items()}
     return TuningData(train=by_split["train"], val=by_split["val_select"]), counts
+
+
+def count_lines(counts: dict[str, int]) -> list[str]:
+    """What to say of rows that are not tuned on as they are; nothing where there are none."""
+    remarks = {
+        "unscored": "rows are left out, their answers have no verdict",
+        "too_long": "rows are left out, their answers are longer than the model reads",
+        "cut_on_the_left": "rows were longer than the model can read and lost the left of their context",
+    }
+    return [f"{counts[name]:,} {remark}" for name, remark in remarks.items() if counts[name]]
 
 
 def _example(row: Row) -> Example:

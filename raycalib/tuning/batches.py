@@ -20,6 +20,10 @@ from raycalib.lm.window import without_left
 from raycalib.prompts import Example, query_text
 
 
+class TooLongError(ValueError):
+    """What is never cut of a labelled answer is longer than the model reads."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TuningRow:
     """One labelled answer as token ids.
@@ -57,7 +61,7 @@ def tuning_row(
     The few-shot header is not read, as in the paper. Target prompt, answers and query are never cut.
 
     Raises:
-        ValueError: they alone are longer than ``max_tokens``.
+        TooLongError: they alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
     query_ids = list(tokenizer(query_text(plain.text(), answer))["input_ids"])
@@ -70,7 +74,7 @@ def tuning_row(
         before = min(common_prefix_length(head, ids) for ids in (query_ids, kl_ids))
         query_ids, kl_ids = (without_left(tokenizer, ids, min(cut, before - 1)) for ids in (query_ids, kl_ids))
         if max(len(query_ids), len(kl_ids)) > max_tokens:
-            raise ValueError(f"what follows the question is longer than {max_tokens} tokens")
+            raise TooLongError(f"what follows the question is longer than {max_tokens} tokens")
     row = TuningRow(row_id=row_id, query_ids=tuple(query_ids), kl_ids=tuple(kl_ids), n_target=n_target, label=label)
     return row, cut
 

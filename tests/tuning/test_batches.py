@@ -3,7 +3,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.prompts import QUERY_SUFFIX, Example, open_ended_context, query_text
-from raycalib.tuning.batches import TuningRow, collate, tuning_row
+from raycalib.tuning.batches import TooLongError, TuningRow, collate, tuning_row
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 ROW = TuningRow(row_id="r", query_ids=(1, 2, 3, 4), kl_ids=(1, 2, 5, 6), n_target=1, label=1)
@@ -143,7 +143,7 @@ def test_the_query_and_the_target_are_never_cut(tiny_llama: TinyLlama) -> None:
     assert tokenizer.decode(row.kl_ids[-row.n_target :]) == "Paris"
     assert tokenizer.decode(row.kl_ids[1:]).lstrip("\n").startswith("Answer:")
     assert row.shared >= 1
-    with pytest.raises(ValueError, match="what follows the question is longer"):
+    with pytest.raises(TooLongError, match="what follows the question is longer"):
         tuning_row(tokenizer, "r", long_example(), "Rome", 1, len(whole.query_ids) - n_context - 1)
 
 

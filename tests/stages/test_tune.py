@@ -1,0 +1,86 @@
+"""The rows that are tuned on, and what became of the others."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from raycalib.lm.names import ModelSource
+from raycalib.stages.output import StageOutput
+from raycalib.stages.tune import TuneJob, count_lines, tune_job, tuning_data
+from raycalib.storage import Location, Manifest, write_shard
+from raycalib.tuning.settings import TuningSettings
+
+TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
+SCHEMA = pa.schema(
+    [
+        *((name, pa.string()) for name in ("row_id", "split", "style", "context", "target", "target_prompt", "answer")),
+        ("query_label", pa.int8()),
+    ]
+)
+SHORT = "Question: What is the capital of France?"
+WINDOW = 60
+
+
+def row(split: str, label: int | None = 1, style: str = "oe", **texts: str) -> dict[str, Any]:
+    base = {"context": SHORT, "target": "Paris", "target_prompt": "\nAnswer:", "answer": "Rome"}
+    return {"row_id": "r", "split": split, "style": style, "query_label": label} | base | texts
+
+
+def job_of(place: Path, rows: list[dict[str, Any]]) -> TuneJob:
+    labelled = Location(str(place / "labelled"))
+    names = tuple(write_shard(labelled, index, [values], SCHEMA) for index, values in enumerate(rows))
+    manifest = Manifest(stage="labelled", key="k", config={}, shards=names, counts={})
+    output = StageOutput(place=labelled, manifest=manifest, was_done=False)
+    model = ModelSource(name="tiny", path=str(place), is_local=True)
+    return tune_job(model, "float32", "oe", output, TuningSettings(), 137, Location(str(place / "out")))
+
+
+def test_every_row_of_the_style_is_counted_once(tmp_path: Path, tiny_llama: TinyLlama) -> None:
+    rows = [
+        row("train"),
+        row("train", 0, context=f"{SHORT} " * 20),  # its left is cut
+        row("train", answer="Rome " * 200),  # its answer alone does not fit
+        row("train", None),
+        row("val_select"),
+        row("val_select", None),
+        row("val_calibrate"),
+        row("test", None),
+        row("heldout_families"),
+        row("train", style="choice"),
+    ]
+    data, counts = tuning_data(job_of(tmp_path, rows), tiny_llama[1], WINDOW)
+    assert counts == {
+        "in": 9,
+        "train": 2,
+        "val_select": 1,
+        "other_split": 3,
+        "unscored": 2,
+        "too_long": 1,
+        "cut_on_the_left": 1,
+    }
+    assert counts["in"] == sum(counts[name] for name in ("train", "val_select", "other_split", "unscored", "too_long"))
+    assert (len(data.train), len(data.val)) == (2, 1)
+
+
+def test_another_fault_is_not_taken_for_a_long_row(
+    tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any, **options: Any) -> None:
+        raise ValueError("the tokenizer is broken")
+
+    monkeypatch.setattr(type(tiny_llama[1]), "__call__", broken)
+    with pytest.raises(ValueError, match="the tokenizer is broken"):
+        tuning_data(job_of(tmp_path, [row("train")]), tiny_llama[1], WINDOW)
+
+
+def test_what_is_left_out_or_cut_is_said() -> None:
+    counts = {"in": 9, "other_split": 3, "unscored": 2, "too_long": 1_000, "cut_on_the_left": 4}
+    assert count_lines(counts) == [
+        "2 rows are left out, their answers have no verdict",
+        "1,000 rows are left out, their answers are longer than the model reads",
+        "4 rows were longer than the model can read and lost the left of their context",
+    ]
+    assert count_lines(dict.fromkeys(counts, 0)) == []
