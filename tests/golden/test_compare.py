@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from raycalib.sources.hub import hub_source, mixture_sources
-from tests.golden.compare import OWN_SHOT, main
-from tests.golden.mixture import ALL_VALIDATE, HASH_ORDER, REDISTRIBUTED
+from tests.golden.compare import main
+from tests.golden.mixture import ALL_VALIDATE, HASH_ORDER, NO_ROWS, REDISTRIBUTED
 from tests.golden.queries import CARRIAGE_RETURN
+from tests.golden.texts import DRAWN_ANSWERS, OWN_SHOT
 
 CHOICE = "Question:\nHow tall is the mast ?\n\nChoices:\n" + "\n".join(
     f"  ({letter}): {category}"
@@ -28,9 +29,13 @@ SHOT = {
 PLAIN = {**SHOT, "prompt": "", "str": f"{CHOICE}\nAnswer: f"}
 PROMPTS: dict[str, Any] = {
     "seed": 3,
+    "split_map": {"trec": "train, test; validation=None; prompt rows from train."},
     "datasets": {
         "trec": {
-            "registered": {"trec": {"attrs": {}, "eval_only": False}},
+            "kshot_defaults": {"with_query_label": False, "train_kshot": 0, "eval_kshot": 0},
+            "train_kshot_supported": True,
+            "hub_splits": ["train", "test"],
+            "registered": {"trec": {"load_dataset_args": ["trec"], "attrs": {}, "eval_only": False}},
             "hub_rows": {
                 "train": [{"text": "How tall is the mast ?", "coarse_label": 5}, {"text": "Why ?", "coarse_label": -1}],
                 "test": [],
@@ -45,7 +50,11 @@ PROMPTS: dict[str, Any] = {
                         "trec": {
                             "0": {"train": {"n": 1, "rows": [PLAIN]}, "validation": None, "test": {"n": 0, "rows": []}},
                             "1": {"train": {"n": 1, "rows": [SHOT]}, "validation": None, "test": {"n": 0, "rows": []}},
-                            "with_query_label": {"train": None, "validation": None, "test": None},
+                            "with_query_label": {
+                                "train": {"n": 1, "rows": [{"target": "f", "output": "a", "query_label": 0}]},
+                                "validation": None,
+                                "test": {"n": 0, "rows": []},
+                            },
                         }
                     },
                 }
@@ -53,9 +62,18 @@ PROMPTS: dict[str, Any] = {
         }
     },
 }
+ASKED = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes"
 OUT = "out_when_reloaded_by_get_offline(strip first)"
 QUERY: dict[str, Any] = {
-    "prepare_uncertainty_query": {"inputs": [], "predictions": [], "contexts_str": [], "query_str": []},
+    "prepare_uncertainty_query": {
+        "inputs": [{"context": "q", "target_prompt": "\nA:"}],
+        "targets": ["t"],
+        "predictions": ["t"],
+        "contexts_str": ["q\nA:"],
+        "query_inputs": [{"context": f"q\nA: t{ASKED}", "target_prompt": "\nAnswer:"}],
+        "query_str": [f"q\nA: t{ASKED}\nAnswer:"],
+        "substring_labels": [1],
+    },
     "lmtext_str": [{"in": {"context": "q", "target": "t"}, "str": "q t"}],
     "sanitize_generations": [{"in": "one\ntwo", OUT: "one"}, {"in": "first\r\nsecond", OUT: "first\r"}],
 }
@@ -70,6 +88,8 @@ SPLIT_SIZES = {
 }
 ARITHMETIC = {
     "datasets_with_train": len(TRAIN),
+    "quota": 3,
+    "total_train": 3 * len(TRAIN),
     "selected_train": dict.fromkeys(TRAIN, 3),
     "val_[dataset,proportional_n,n_inside_first_2000]": [[name, 3, 3] for name in VALIDATION],
 }
@@ -86,6 +106,9 @@ MIXTURE: dict[str, Any] = {
             "max_val_n": 2,
             "dataset_order": NAMES,
             "sizes_after_loader": SPLIT_SIZES,
+            "train_n": 2 * len(TRAIN),
+            "val_n": 2,
+            "val_row_context_sha": ["0" * 12, "1" * 12],
             "train_rows_by_dataset": {name: 2 if name in TRAIN else 0 for name in NAMES},
             "train_trace_first_index_per_dataset": {name: [0, 1] if name in TRAIN else [] for name in NAMES},
             "val_trace_[dataset,index]": [["arc", 1], ["arc", 0]],  # RandomState(137).permutation(2) is 1, 0
@@ -97,6 +120,8 @@ MIXTURE: dict[str, Any] = {
         "choice": ARITHMETIC,
         "oe_sorted_order": {
             "datasets_with_train": len(TRAIN) - 1,
+            "quota": 3,
+            "total_train": 3 * (len(TRAIN) - 1),
             "selected_train": {name: 3 for name in TRAIN if name != "hellaswag"},
             "val_[dataset,proportional_n,n_inside_first_2000]": [[n, 3, 3] for n in VALIDATION if n != "hellaswag"],
         },
@@ -122,7 +147,12 @@ def test_equal_texts_and_explained_ones_pass(tmp_path: Path, capsys: pytest.Capt
     assert last["compared"] > 20
     assert any(line.endswith(OWN_SHOT) for line in lines)
     for reason in (CARRIAGE_RETURN, HASH_ORDER, REDISTRIBUTED, ALL_VALIDATE):
-        assert any(line.endswith(reason) for line in lines)
+        assert any(line.startswith("explained: ") and line.endswith(reason) for line in lines)
+    for count, reason in ((2, NO_ROWS), (2, DRAWN_ANSWERS)):
+        assert f"not compared: {count} values: {reason}" in lines
+    explained = sum(int(line.split()[1]) for line in lines if line.startswith("explained: "))
+    not_compared = sum(int(line.split()[2]) for line in lines if line.startswith("not compared: "))
+    assert (last["explained"], last["not_compared"]) == (explained, not_compared)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +192,40 @@ def test_a_refusal_of_a_row_that_the_paper_delivers_is_a_difference(
     assert any("refused ('coarse_label' is -1: the row has no label)" in line for line in lines)
 
 
+SHOT_ROWS = ("datasets", "trec", "styles", "choice", "e2e", "trec", "1", "train", "rows")
+LABELLED_ROWS = ("datasets", "trec", "styles", "choice", "e2e", "trec", "with_query_label", "train", "rows")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "where"),
+    [
+        (("new",), 1, "prompts.json/new: nothing compares it"),
+        (("datasets", "trec", "new"), 1, "trec/new: nothing compares it"),
+        ((*LABELLED_ROWS, 0, "new"), 1, "trec/choice/paper_exact/k/with_query_label/train/0/new: nothing compares it"),
+        ((*LABELLED_ROWS, 0, "target"), "a", "trec/choice/k/with_query_label/train/0/target"),
+        (("split_map", "trec"), "validation=None; prompt rows from test.", "split_map/trec: 'prompt rows from test'"),
+        (("split_map", "trec"), "who knows", "split_map/trec: no sentence"),
+        (("datasets", "trec", "kshot_defaults", "eval_kshot"), 4, "trec/declared/shots in test"),
+        (("datasets", "trec", "train_kshot_supported"), False, "trec/declared/may train"),
+        (("datasets", "trec", "hub_splits"), ["train"], "trec/declared/hub splits that are not there"),
+        # The row is its own example here, which explains the prompt and nothing else.
+        ((*SHOT_ROWS, 0, "context"), "other", "trec/choice/k/1/train/0/context"),
+        ((*SHOT_ROWS, 0, "target"), "e", "trec/choice/k/1/train/0/target"),
+    ],
+)
+def test_a_difference_of_the_prompts_is_printed(
+    place: tuple[Any, ...], value: object, where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts = copy.deepcopy(PROMPTS)
+    part = prompts
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    code, lines = run(tmp_path, prompts, capsys)
+    assert code == 1
+    assert any(line.startswith(where) for line in lines)
+
+
 def test_without_golden_files_it_says_what_to_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert "give the directory that holds prompts.json" in capsys.readouterr().err
@@ -173,6 +237,10 @@ def test_without_golden_files_it_says_what_to_give(tmp_path: Path, capsys: pytes
         (("choice_order",), NAMES[::-1], "mixture.json/choice_order"),
         (("runs", 0, "train_rows_by_dataset", "arc"), 3, "mixture.json/runs/0/paper_exact/train"),
         (("runs", 0, "val_trace_[dataset,index]"), [["arc", 0], ["arc", 1]], "mixture.json/runs/0/paper_exact/valid"),
+        (("runs", 0, "train_n"), 41, "mixture.json/runs/0/paper_exact/train_n"),
+        (("runs", 0, "val_n"), 3, "mixture.json/runs/0/paper_exact/val_n"),
+        (("hub_arithmetic", "choice", "quota"), 4, "mixture.json/hub_arithmetic/choice/paper_exact/quota"),
+        (("hub_arithmetic", "choice", "total_train"), 4, "mixture.json/hub_arithmetic/choice/paper_exact/total_train"),
         (("hub_arithmetic", "choice", "selected_train", "cb"), 2, "mixture.json/hub_arithmetic/choice/paper_exact"),
     ],
 )
