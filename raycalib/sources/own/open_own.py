@@ -111,17 +111,21 @@ class OpenOwnSource:
 
     @cached_property
     def _deals_train(self) -> bool:
-        """Whether every row names its split, and none of them validates: then some of the train rows do."""
+        """Whether every row names train or test, and there are both: then some of the train rows validate."""
         if WHOLE not in self.tables or self.columns.split is None:
             return False
+        named = set()
         for row in self._rows(WHOLE, [self.columns.split]):
+            if row.fault:
+                continue
             try:
-                split = TEST if row.fault else split_of_row(row.values, self.columns)
+                split = split_of_row(row.values, self.columns)
             except UnusableRowError:
                 continue
             if split not in (TRAIN, TEST, HELDOUT):
                 return False
-        return True
+            named.add(split)
+        return TRAIN in named and len(named) > 1
 
     def has_style(self, style: str, item: Item) -> bool:
         """A row without options has no ``choice`` question."""

@@ -1,8 +1,10 @@
 """What the first rows of a table tell about its columns, before any of them becomes a question."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from raycalib.errors import DataError
 from raycalib.sources.files.raw_row import RawRow
 from raycalib.sources.hub.columns import whole_number
 from raycalib.sources.hub.item import UnusableRowError
@@ -38,11 +40,12 @@ class Peek(NamedTuple):
 
 
 def peek(columns: OwnColumns, rows: Iterable[RawRow]) -> Peek:
-    """Goes through some rows; those that cannot be used tell nothing."""
+    """Goes through some rows; those that cannot be used tell nothing, nor does what comes after a file breaks off."""
     fractional: dict[str, bool] = {}
     indices: list[int] = []
-    for row in rows:
-        for column in columns.used():
+    used = columns.used()
+    for row in _readable(rows):
+        for column in used:
             for number in _floats(row.values, column):
                 fractional[column] = fractional.get(column, True) and number == number // 1
         index = _index(row.values, columns)
@@ -50,6 +53,11 @@ def peek(columns: OwnColumns, rows: Iterable[RawRow]) -> Peek:
             indices.append(index)
     whole = frozenset(column for column, all_whole in fractional.items() if all_whole)
     return Peek(whole, len(indices), min(indices, default=0))
+
+
+def _readable(rows: Iterable[RawRow]) -> Iterator[RawRow]:
+    with suppress(DataError):
+        yield from rows
 
 
 def _floats(row: Mapping[str, Any], column: str) -> list[float]:

@@ -41,6 +41,12 @@ def test_train_rows_stay_where_others_validate(tmp_path: Path, other: str | None
     assert sum("train" in row["context"] for row in drawn.split("train")) == 100
 
 
+def test_a_file_of_train_rows_alone_stays_one(tmp_path: Path) -> None:
+    """Another part of the source may validate."""
+    drawn = Drawn(f"file:{write(tmp_path / 'mine.jsonl', rows('train'))}")
+    assert len(drawn.split("train")) == 100
+
+
 def test_a_column_that_is_no_split_is_left_out_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.csv", rows("easy", "hard", n=200))
     with pytest.raises(

@@ -38,3 +38,10 @@ def test_places_that_are_never_zero_are_noted(tmp_path: Path, ending: str) -> No
 )
 def test_other_places_are_not(tmp_path: Path, indices: list[Any], choices: object) -> None:
     assert "never 0" not in described(write(tmp_path / "mine.jsonl", rows(indices, choices)))
+
+
+def test_a_file_that_breaks_off_tells_what_comes_before(tmp_path: Path) -> None:
+    path = write(tmp_path / "mine.csv", rows([1, 2] * 15))
+    with path.open("a") as file:
+        file.write('"never closed')
+    assert "never 0 in the first 30 rows" in described(path)
