@@ -27,6 +27,8 @@ SHORT_FLAGS = {"--dataset": "--source.name"} | {
         "choices-column",
         "answer-index-column",
         "context-column",
+        "task-column",
+        "split-column",
     )
 }
 """What is asked for most of the source of questions, as jobs/prompts.py calls it."""

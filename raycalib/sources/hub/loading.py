@@ -78,9 +78,9 @@ def load_dataset(name: str, hub_id: str, config: str | None, revision: str | Non
     Raises:
         DataError: it cannot be loaded, with what was tried and the way out.
     """
-    import datasets
-
     try:
+        import datasets
+
         return datasets.load_dataset(hub_id, config, split=hub_split, revision=revision)
     except Exception as error:  # datasets and the hub client raise many kinds, from OSError to their own
         raise hub_error(name, f"split {hub_split!r} of {hub_id}", config, revision, error) from error

@@ -213,9 +213,9 @@ def _roles(splits: Sequence[str]) -> dict[str, str]:
 
 
 def _hub_splits(label: str, hub_id: str, config: str | None) -> list[str]:
-    import datasets
-
     try:
+        import datasets
+
         return list(datasets.get_dataset_split_names(hub_id, config))
     except Exception as error:  # as in loading.load_dataset
         raise hub_error(label, hub_id, config, None, error) from error

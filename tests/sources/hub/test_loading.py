@@ -179,3 +179,10 @@ def test_a_missing_and_a_doubled_file_say_what_to_do(tmp_path: Path) -> None:
         write(tmp_path / "arc" / f"test{ending}", ARC)
     with pytest.raises(DataError, match="are the same split; keep one"):
         open_split(source, "test", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["arc", "hub:someone/questions"])
+def test_a_machine_without_the_datasets_package_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"cannot be loaded: .*datasets.* local copy with --data-root"):
+        Drawn(name)
