@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import NamedTuple
 
 import ray
 from ray.data import DataContext
@@ -9,6 +10,14 @@ from ray.data import DataContext
 from raycalib.errors import ConfigError
 from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
+
+
+class PoolSize(NamedTuple):
+    """Actors of a pool: how many at least, how many at once (what the cluster holds now), how many at most."""
+
+    smallest: int
+    initial: int
+    largest: int
 
 
 class Cluster:
@@ -40,8 +49,8 @@ class Cluster:
         resources = ray.cluster_resources()
         say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
 
-    def pool_size(self, n_shards: int) -> tuple[int, int]:
-        """Minimum and maximum of an actor pool for so many shards."""
+    def pool_size(self, n_shards: int) -> PoolSize:
+        """The actors of a pool for so many shards."""
         self.connect()
         resources = ray.cluster_resources()
         fits = int(resources.get("CPU", 1) // self.settings.cpus_per_worker)
@@ -55,7 +64,8 @@ class Cluster:
                 "itself, say how far with --ray.max-workers"
             )
         most = max(1, min(self.settings.max_workers or fits, n_shards))
-        return min(self.settings.min_workers, most), most
+        least = min(self.settings.min_workers, most)
+        return PoolSize(least, max(least, min(fits, most)), most)
 
     def check_trainer_fits(self) -> None:
         """Raises ConfigError where a trainer's workers would wait for ever for CPUs or GPUs.

@@ -21,6 +21,7 @@ from raycalib.storage import Location, Manifest, find_shards, read_shard, write_
 
 MAX_ACTOR_RESTARTS = 3
 MAX_SHARD_RETRIES = 2
+POOL_GROWS_ABOVE = 0.75
 
 
 class ShardWorker(Protocol):
@@ -128,14 +129,17 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
                 _ShardMap(*arguments), batch_size=1, num_cpus=1, ray_remote_args_fn=_bounded_task_retries
             )
             return mapped.iter_rows()
-        smallest, largest = cluster.pool_size(len(missing))
+        size = cluster.pool_size(len(missing))
+        # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
+        ray.data.DataContext.get_current().autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
         mapped = dataset.map_batches(
             _ShardMap,
             fn_constructor_args=arguments,
             batch_size=1,
             compute=ActorPoolStrategy(
-                min_size=smallest,
-                max_size=largest,
+                min_size=size.smallest,
+                max_size=size.largest,
+                initial_size=size.initial,
                 max_tasks_in_flight_per_actor=1,  # a shard waiting behind a deadly one would die with it
             ),
             num_cpus=settings.cpus_per_worker,

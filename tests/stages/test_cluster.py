@@ -18,16 +18,16 @@ def local_ray(tmp_path_factory):
 
 
 def test_a_pool_takes_what_fits_and_no_more_than_its_shards() -> None:
-    assert Cluster(RaySettings()).pool_size(10) == (1, 2)
-    assert Cluster(RaySettings()).pool_size(1) == (1, 1)
-    assert Cluster(RaySettings(gpus_per_worker=0.5)).pool_size(10) == (1, 2)
-    assert Cluster(RaySettings(min_workers=3, max_workers=4)).pool_size(10) == (3, 4)
+    assert Cluster(RaySettings()).pool_size(10) == (1, 2, 2)
+    assert Cluster(RaySettings()).pool_size(1) == (1, 1, 1)
+    assert Cluster(RaySettings(gpus_per_worker=0.5)).pool_size(10) == (1, 2, 2)
+    assert Cluster(RaySettings(min_workers=3, max_workers=4)).pool_size(10) == (3, 3, 4)
 
 
 def test_a_pool_that_cannot_fit_says_what_it_needs() -> None:
     with pytest.raises(ConfigError, match="needs 1 CPUs, 2 GPUs, the cluster has 2 and 1"):
         Cluster(RaySettings(gpus_per_worker=2)).pool_size(10)
-    assert Cluster(RaySettings(gpus_per_worker=2, max_workers=4)).pool_size(10) == (1, 4)
+    assert Cluster(RaySettings(gpus_per_worker=2, max_workers=4)).pool_size(10) == (1, 1, 4)
 
 
 def test_a_trainer_that_cannot_fit_says_what_it_needs() -> None:

@@ -1,9 +1,10 @@
 """The shard machinery on a local Ray: whole shards, missing ones redone, a shard that kills its process."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import os
 from pathlib import Path
 import signal
+import time
 
 import pyarrow as pa
 import pytest
@@ -98,6 +99,27 @@ def test_every_row_comes_out_once_and_in_order_and_a_rerun_does_nothing(tmp_path
     again = run_shard_stage(stage(tmp_path, needs_model=needs_model), source, out, cluster)
     assert again.was_done
     assert len(journal(tmp_path)) == worked == 6
+
+
+class MeetingWorker(DoublingWorker):
+    """Goes on only once two processes are at work."""
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        log, deadline = Path(self.config.log), time.monotonic() + 120
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        while len(set(log.read_text(encoding="utf-8").split())) < 2:
+            if time.monotonic() > deadline:
+                raise RuntimeError("no other process has come")
+            time.sleep(0.05)
+        return [row | {"value": 2 * row["value"]} for row in rows]
+
+
+def test_all_workers_that_fit_are_at_work_at_once(tmp_path, source, cluster):
+    meeting = replace(stage(tmp_path), worker=MeetingWorker)
+    done = run_shard_stage(meeting, source, Location(str(tmp_path / "out")), cluster)
+    assert done.manifest.counts == {"in": 60, "out": 60, "errors": 0}
+    assert len(set(journal(tmp_path))) == 2
 
 
 def test_a_bad_shard_is_named_and_a_rerun_does_only_that_one(tmp_path, source, cluster):
