@@ -65,8 +65,13 @@ def shards(out: Path, stage: str) -> list[str]:
 
 
 def contents(out: Path, stage: str) -> dict[str, bytes]:
-    """All shards of a stage, byte for byte."""
-    return {str(path.relative_to(out)): path.read_bytes() for path in (out / stage).rglob("*.parquet")}
+    """All shards of a stage by directory and number, byte for byte; the rest of their names is the attempt's."""
+    places = sorted((out / stage).iterdir())
+    return {
+        f"{place.name}/{number}": (place / name).read_bytes()
+        for place in places
+        for number, name in find_shards(Location(str(place))).items()
+    }
 
 
 def checkpoints(out: Path) -> int:
