@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "prompts": set(),
     "sources": {"errors", "hashing", "prompts", "records"},
     "lm": {"errors", "hashing", "prompts", "records", "sources", "storage"},
-    "judging": {"errors"},
+    "judging": {"errors", "hashing", "storage"},
     "tuning": {"errors", "hashing", "lm", "metrics", "prompts", "storage"},
     "evaluation": {"metrics", "records"},
     "reports": {"errors", "evaluation", "printable"},
@@ -75,7 +75,7 @@ WITHOUT_RAY = {
     "config",
     "recipes",
 }
-INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro"}
+INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro", "vllm"}
 
 
 class Import(NamedTuple):

@@ -1,14 +1,22 @@
-"""Right or wrong: grading by string, and later by a judge model."""
+"""Right or wrong: grading by string, and by a judge model."""
 
+from raycalib.judging.grade import Grade
 from raycalib.judging.judge_prompts import SYSTEM_PROMPT, answer_key_prompt, two_answers_prompt
-from raycalib.judging.string_grading import GRADERS, Grade, GraderName, grade
+from raycalib.judging.prompt_versions import JUDGE_PROMPTS, JudgePromptName, judge_prompt
+from raycalib.judging.string_grading import GRADERS, STRING_GRADERS, GraderName, grade
+from raycalib.judging.verdicts import parse_verdict
 
 __all__ = [
     "GRADERS",
+    "JUDGE_PROMPTS",
+    "STRING_GRADERS",
     "SYSTEM_PROMPT",
     "Grade",
     "GraderName",
+    "JudgePromptName",
     "answer_key_prompt",
     "grade",
+    "judge_prompt",
+    "parse_verdict",
     "two_answers_prompt",
 ]

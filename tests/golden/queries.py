@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from raycalib.judging import SYSTEM_PROMPT, answer_key_prompt, grade, two_answers_prompt
+from raycalib.judging import SYSTEM_PROMPT, answer_key_prompt, grade, parse_verdict, two_answers_prompt
 from raycalib.prompts import Example, query_text, sanitize
 from tests.golden.tally import Tally
 
@@ -11,6 +11,7 @@ EMPTY_ANSWER = "query: an empty answer leaves no space before the query (tests/p
 CARRIAGE_RETURN = "sanitize: a carriage return at the end of the first line is stripped"
 NO_TARGET = "substring: a question without a right answer is unscored, not right"
 HONEST_ANSWER = "read back: None, nan, NA and the like stay the answers that they are"
+FIRST_WORD = "judge: only the whole first word is a verdict; another one, or none, is unscored, not right or wrong"
 ONE_STEP = "judge: a text that looks like another's place in the prompt stays a text"
 
 EXPLAINED_QUERIES = {"leading and trailing  \nAnswer:": EMPTY_ANSWER}
@@ -20,7 +21,7 @@ MISSING_VALUES = {"None", "nan", "NA", "null", "N/A", "n/a"}
 REMARKS = "query.json: remarks on how the file was made"
 OTHER_CODE = "query.json: exceptions and types of the paper's code"
 VERBAL = "query.json: a probability asked for in words is no part of raycalib yet"
-VERDICTS = "query.json: a judge's verdict, its model and its name are no part of raycalib yet"
+VERDICTS = "query.json: the judge that the paper asked, and rules in words beside the cases that are compared"
 GIVEN_LABELS = "query.json: labels that the paper's loader is given and hands on; raycalib grades or leaves unscored"
 UNSTRIPPED = "query.json: outputs sanitized without the strip of the paper's reader; raycalib always strips"
 FROM_FILES = "query.json: rows drawn and columns kept by the paper's reader of csv files of answers"
@@ -45,7 +46,7 @@ QUERY_READ = {"inputs", "targets", "predictions", "contexts_str", "query_inputs"
 SANITIZED = "out_when_reloaded_by_get_offline(strip first)"
 SANITIZED_LEFT_OUT = {"out": UNSTRIPPED, "newline_strip": UNSTRIPPED}
 TEMPLATES = {"template_answer_key", "template_two_answers"}
-JUDGE_LEFT_OUT = {"parsing": VERDICTS, "parsing_rule": VERDICTS, "strategy_name_rule": VERDICTS}
+JUDGE_LEFT_OUT = {"parsing_rule": VERDICTS, "strategy_name_rule": VERDICTS}
 PROMPT_LEFT_OUT = {"model": VERDICTS, "label_for_'Yes.'": VERDICTS}
 JUDGE_PROMPTS = {
     "answer-key": answer_key_prompt,
@@ -55,6 +56,10 @@ JUDGE_PROMPTS = {
     "via_prepare_uncertainty_query": answer_key_prompt,
 }
 """How the paper's code comes to ask a judge, and which of raycalib's prompts that is."""
+
+OTHER_FIRST_WORDS = {
+    "Not yes", "eyes", "", "No, yes would be wrong", "yep", "Y", "The answer is Yes", "yesterday", "ye s",
+}  # fmt: skip
 
 
 def compare_queries(golden: dict[str, Any], tally: Tally) -> None:
@@ -146,7 +151,7 @@ def _read_back(golden: dict[str, Any], tally: Tally) -> None:
 
 
 def _judge_prompts(golden: dict[str, Any], tally: Tally) -> None:
-    tally.account("query.json/judge", golden, {"system_prompt", "examples", *TEMPLATES}, JUDGE_LEFT_OUT)
+    tally.account("query.json/judge", golden, {"system_prompt", "examples", "parsing", *TEMPLATES}, JUDGE_LEFT_OUT)
     tally.compare("query.json/judge system prompt", SYSTEM_PROMPT, golden["system_prompt"])
     keyed = answer_key_prompt("<question>", "<ground-truth>", "<prediction>")
     both = two_answers_prompt("<question>", "<prediction-a>", "<prediction-b>")
@@ -161,6 +166,15 @@ def _judge_prompts(golden: dict[str, Any], tally: Tally) -> None:
             tally.account(where, case[name], ("system_prompt", "prompt"), PROMPT_LEFT_OUT)
             tally.compare(f"{where}: system prompt", SYSTEM_PROMPT, case[name]["system_prompt"])
             tally.compare(where, prompt(*texts), case[name]["prompt"], reason)
+    _verdicts(golden.get("parsing", []), tally)
+
+
+def _verdicts(golden: list[dict[str, Any]], tally: Tally) -> None:
+    """The paper's rule: right where "yes" occurs anywhere in the reply, else wrong."""
+    for case in golden:
+        reply, ours = case["answer"], parse_verdict(case["answer"]).query_label
+        reason = FIRST_WORD if reply in OTHER_FIRST_WORDS else None
+        tally.compare(f"query.json/verdict {reply!r}", ours, int(case["label"]), reason)
 
 
 def _example(fields: dict[str, Any]) -> Example:

@@ -1,0 +1,144 @@
+"""Waits in line for permits: the requests of one process are asked for together, one call at a time."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+import time
+
+from raycalib.judging.desk import Desk
+from raycalib.judging.ledger import Ask, Settlement, Wish
+from raycalib.judging.rate_headers import Allowance, RateNote
+
+MOST_WISHES = 512
+QUIETEST_S = 5.0
+
+
+class StoppedError(Exception):
+    """Nothing more is to be asked; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permit:
+    """One request may be sent until ``void_at``, seconds of the monotonic clock."""
+
+    number: int
+    wish: Wish
+    void_at: float
+
+
+class PermitLine:
+    """The line of one process; belongs to one event loop.
+
+    Settlements and what servers said travel with the next call, so that a busy process makes a few calls per second
+    however many requests it sends. Where a permit has to be waited for, calls are a quarter of a lease apart.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.stop_reason = ""
+        self._waiting: deque[tuple[Wish, asyncio.Future[Permit]]] = deque()
+        self._settled: list[Settlement] = []
+        self._note = RateNote()
+        self._pause_s = 0.0
+        self._pump: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
+
+    async def acquire(self, wish: Wish) -> Permit:
+        """A permit that is still good.
+
+        Raises:
+            StoppedError: nothing more is to be asked.
+        """
+        while True:
+            if self.stop_reason:
+                raise StoppedError(self.stop_reason)
+            future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
+            self._waiting.append((wish, future))
+            if self._pump is None or self._pump.done():
+                self._pump = asyncio.create_task(self._serve())
+            permit = await future
+            if time.monotonic() < permit.void_at:
+                return permit
+            self.settle(permit, 0.0, 0.0)  # void: it stays counted as a request, and is not used
+
+    def settle(self, permit: Permit, tokens: float, cost_usd: float) -> None:
+        """Says what the request of a permit took."""
+        self._settled.append(Settlement(permit=permit.number, tokens=tokens, cost_usd=cost_usd))
+
+    def note(self, note: RateNote) -> None:
+        """Passes on what a response's headers said."""
+        self._note = RateNote(
+            requests=_tighter(self._note.requests, note.requests), tokens=_tighter(self._note.tokens, note.tokens)
+        )
+
+    def pause(self, seconds: float) -> None:
+        """Nothing should be asked for so long, by anyone."""
+        self._pause_s = max(self._pause_s, seconds)
+
+    def stop(self, reason: str) -> None:
+        """Ends the asking, here at once and elsewhere with the next call."""
+        if not self.stop_reason:
+            self.stop_reason = reason
+            self._stopped.set()
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(StoppedError(self.stop_reason))
+        self._waiting.clear()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps, and wakes up early where the asking ends.
+
+        Raises:
+            StoppedError: it has ended.
+        """
+        try:
+            await asyncio.wait_for(self._stopped.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StoppedError(self.stop_reason)
+
+    async def flush(self) -> None:
+        """Tells the desk what was not told yet."""
+        if self._settled or self._note or self.stop_reason:
+            await self._exchange()
+
+    async def _serve(self) -> None:
+        try:
+            while self._waiting:
+                wait_s = await self._exchange()
+                if self._waiting and wait_s:
+                    await asyncio.sleep(wait_s)
+        except Exception as error:
+            reason = f"the desk that hands out permits cannot be reached: {type(error).__name__}: {error}"
+            self.stop(" ".join(reason.split())[:300])
+
+    async def _exchange(self) -> float:
+        """One call; returns the seconds until the next one makes sense."""
+        wishes = tuple(wish for wish, _ in list(self._waiting)[:MOST_WISHES])
+        ask = Ask(
+            wishes=wishes,
+            settled=tuple(self._settled),
+            note=self._note,
+            pause_s=self._pause_s,
+            stop=self.stop_reason,
+        )
+        self._settled, self._note, self._pause_s = [], RateNote(), 0.0
+        began = time.monotonic()
+        grant = await self.desk.exchange(ask)
+        if grant.stop:
+            self.stop(grant.stop)
+            return 0.0
+        for number in grant.permits:
+            if not self._waiting:  # stopped meanwhile
+                break
+            wish, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(Permit(number=number, wish=wish, void_at=began + grant.lease_s))
+        return min(max(grant.wait_s, grant.lease_s / 4), QUIETEST_S) if grant.wait_s else 0.0
+
+
+def _tighter(one: Allowance, other: Allowance) -> Allowance:
+    """The lower limit, and the longer pause."""
+    limits = [allowance.limit for allowance in (one, other) if allowance.limit is not None]
+    pausing = max((one, other), key=lambda allowance: allowance.pause_s)
+    return Allowance(limit=min(limits, default=None), remaining=pausing.remaining, reset_s=pausing.reset_s)

@@ -1,0 +1,239 @@
+"""A judge on a server: hundreds of requests in flight, each row asked until it is answered, refused or out of time."""
+
+import asyncio
+import atexit
+from collections.abc import Iterator, Sequence
+import random
+import threading
+import time
+
+from raycalib.judging.chat import Answered, ChatClient, Reply
+from raycalib.judging.circuit import Circuit
+from raycalib.judging.desk import Desk
+from raycalib.judging.failures import FailureKind, RequestFailedError
+from raycalib.judging.ledger import Wish
+from raycalib.judging.outcome import Outcome, Tally
+from raycalib.judging.permits import Permit, PermitLine, StoppedError
+from raycalib.judging.prices import Price
+from raycalib.judging.prompt_versions import Messages
+from raycalib.judging.reply_cache import ReplyCache, reply_key
+from raycalib.judging.retrying import backoff_s
+from raycalib.judging.settings import JudgeSettings
+
+BUSY_IN_A_ROW = 5
+CLOSE_S = 5
+TOKENS_PER_MESSAGE = 16
+
+
+class RemoteJudge:
+    """Asks the server of the settings; safe to call again and again, from one thread.
+
+    Its event loop runs in a thread of its own, so that connections stay open between calls and it works wherever a
+    loop is running already.
+    """
+
+    def __init__(self, settings: JudgeSettings, cache: ReplyCache, desk: Desk, price: Price | None) -> None:
+        """Opens no connection yet."""
+        self.settings, self.cache, self.desk, self.price = settings, cache, desk, price
+        self.tally = Tally()
+        self._circuit = Circuit(settings.outage_failures, settings.outage_s)
+        self._busy_in_a_row = 0
+        self._chat: ChatClient | None = None
+        self._line = PermitLine(desk)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)  # a worker's process ends without saying so to what it built
+
+    def replies(self, requests: Sequence[Messages]) -> list[Outcome]:
+        """One outcome per request, in order; equal requests are asked once.
+
+        Raises:
+            StorageError: the cache cannot be read or written.
+        """
+        return asyncio.run_coroutine_threadsafe(self._replies(requests), self._loop).result()
+
+    def close(self) -> None:
+        """Closes connections, cache and loop; a second time does nothing."""
+        atexit.unregister(self.close)
+        if self._loop.is_closed():
+            return
+        if self._chat is not None:
+            asyncio.run_coroutine_threadsafe(self._chat.close(), self._loop).result(CLOSE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self.cache.close()
+
+    async def _replies(self, requests: Sequence[Messages]) -> list[Outcome]:
+        await asyncio.to_thread(self.cache.refresh)
+        keys = [reply_key(messages) for messages in requests]
+        outcomes: dict[str, Outcome] = {}
+        missing: dict[str, Messages] = {}
+        for key, messages in zip(keys, requests, strict=True):
+            known = self.cache.get(key)
+            if known is None:
+                missing[key] = messages
+            else:
+                outcomes[key] = Outcome(text=known.text)
+        self.tally.cached += sum(key in outcomes for key in keys)
+        self.tally.damaged_cache_entries = self.cache.counts.damaged
+        if missing:
+            await self._ask_all(missing, outcomes)
+        return [outcomes[key] for key in keys]
+
+    async def _ask_all(self, missing: dict[str, Messages], outcomes: dict[str, Outcome]) -> None:
+        if self._chat is None:
+            self._chat = ChatClient(self.settings, await self.desk.key())
+        rows = iter(missing.items())
+        n_askers = min(self.settings.concurrency, len(missing))
+        askers = [asyncio.create_task(self._ask_rows(rows, outcomes)) for _ in range(n_askers)]
+        try:
+            await asyncio.gather(*askers)
+        finally:
+            for asker in askers:
+                asker.cancel()
+            await asyncio.gather(*askers, return_exceptions=True)
+            await asyncio.to_thread(self.cache.flush)
+            await self._line.flush()
+
+    async def _ask_rows(self, rows: Iterator[tuple[str, Messages]], outcomes: dict[str, Outcome]) -> None:
+        for key, messages in rows:
+            try:
+                reply = await self._ask(messages)
+            except _NoReplyError as error:
+                outcomes[key] = error.outcome
+                continue
+            outcomes[key] = Outcome(text=reply.text)
+            self.cache.put(key, reply)
+            if self.cache.wants_flush:
+                await asyncio.to_thread(self.cache.flush)
+
+    async def _ask(self, messages: Messages) -> Reply:
+        """The reply to one row.
+
+        Raises:
+            _NoReplyError: there is none.
+        """
+        row = _RowUnderway(self.settings, self._circuit)
+        wish = self._wish(messages)
+        assert self._chat is not None
+        while True:
+            try:
+                permit = await self._line.acquire(wish)
+                began = time.monotonic()
+                self.tally.requests += 1
+                self.tally.retries += row.n_requests > 0
+                row.n_requests += 1
+                try:
+                    answered = await self._chat.ask(messages, row.timeout_s)
+                except RequestFailedError as failure:
+                    wait_s = self._failed(failure, permit, row, time.monotonic() - began)
+                    await self._line.sleep(wait_s)
+                else:
+                    return self._answered(answered, permit)
+            except StoppedError as stopped:
+                raise _NoReplyError(Outcome(reason=str(stopped), retryable=True)) from None
+
+    def _answered(self, answered: Answered, permit: Permit) -> Reply:
+        reply = answered.reply
+        self._circuit.succeeded()
+        self._busy_in_a_row = 0
+        self._line.note(answered.note)
+        tokens, cost_usd = self._taken(reply, permit.wish)
+        self._line.settle(permit, tokens, cost_usd)
+        self.tally.tokens_in += reply.tokens_in
+        self.tally.tokens_out += reply.tokens_out
+        self.tally.cost_usd += cost_usd
+        return reply
+
+    def _taken(self, reply: Reply, wish: Wish) -> tuple[float, float]:
+        """Tokens and dollars; a server that does not count tokens is taken to have used the most."""
+        tokens = reply.tokens_in + reply.tokens_out
+        if not tokens:
+            return wish.tokens, wish.cost_usd
+        return tokens, self.price.cost_usd(reply.tokens_in, reply.tokens_out) if self.price else 0.0
+
+    def _failed(self, failure: RequestFailedError, permit: Permit, row: "_RowUnderway", seconds: float) -> float:
+        """Books a failed request; returns the seconds to wait.
+
+        Raises:
+            StoppedError: no row should be asked any more.
+            _NoReplyError: this one should not.
+        """
+        wish = permit.wish
+        tokens, cost_usd = (wish.tokens, wish.cost_usd) if failure.may_be_billed else (0.0, 0.0)
+        self._line.settle(permit, tokens, cost_usd)
+        self.tally.failed += 1
+        self.tally.cost_usd += cost_usd
+        if failure.kind is FailureKind.FATAL:
+            self._line.stop(f"the judge's server refused: {failure.message}")
+            raise StoppedError(self._line.stop_reason)
+        if failure.kind is FailureKind.ROW:
+            raise _NoReplyError(Outcome(reason=f"the judge's server refused this row: {failure.message}"))
+        if failure.kind is FailureKind.FAULT and self._circuit.failed(time.monotonic()):
+            self._line.stop(
+                f"the judge's server failed {self._circuit.failures} times in a row in at least "
+                f"{self.settings.outage_s:g} s: {failure.message}"
+            )
+            raise StoppedError(self._line.stop_reason)
+        self._pause_if_busy(failure)
+        return row.wait_s(failure, seconds)
+
+    def _pause_if_busy(self, failure: RequestFailedError) -> None:
+        """Where the server is busy for everybody, and not by chance for one row, all processes pause."""
+        if failure.kind is FailureKind.BUSY:
+            self._busy_in_a_row += 1
+            if self._busy_in_a_row >= BUSY_IN_A_ROW and failure.retry_after_s:
+                self._line.pause(min(failure.retry_after_s, self.settings.deadline_s))
+
+    def _wish(self, messages: Messages) -> Wish:
+        """The worst case: a token is at least one byte long."""
+        n_bytes = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
+        tokens_in, tokens_out = n_bytes + TOKENS_PER_MESSAGE * len(messages), self.settings.max_output_tokens
+        cost_usd = self.price.cost_usd(tokens_in, tokens_out) if self.price else 0.0
+        return Wish(tokens=tokens_in + tokens_out, cost_usd=cost_usd)
+
+
+class _NoReplyError(Exception):
+    """One row ends without a reply."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class _RowUnderway:
+    """One row's requests, failures and time; waiting for permits costs no time."""
+
+    def __init__(self, settings: JudgeSettings, circuit: Circuit) -> None:
+        self.settings, self.circuit = settings, circuit
+        self.successes_before = circuit.successes
+        self.n_requests = self.n_failures = self.n_faults = 0
+        self.used_s = 0.0
+
+    @property
+    def timeout_s(self) -> float:
+        """Of the next request."""
+        return max(0.05, min(self.settings.timeout_s, self.settings.deadline_s - self.used_s))
+
+    def wait_s(self, failure: RequestFailedError, seconds: float) -> float:
+        """Seconds to wait after a failure that took so many seconds.
+
+        A row that the server turned away for being busy is not to blame, and neither is one that failed while no other
+        succeeded: a later run asks them. One that failed while others succeeded failed by itself.
+
+        Raises:
+            _NoReplyError: it has no time or no attempt left.
+        """
+        busy = failure.kind is FailureKind.BUSY
+        self.n_failures += 1
+        self.n_faults += not busy
+        self.used_s += seconds
+        wait = backoff_s(self.n_failures, random.random(), failure.retry_after_s)
+        if self.n_faults >= self.settings.max_attempts or self.used_s + wait >= self.settings.deadline_s:
+            by_itself = not busy and self.circuit.successes > self.successes_before
+            reason = f"no verdict after {self.n_requests} requests in {self.used_s:.0f} s: {failure.message}"
+            raise _NoReplyError(Outcome(reason=reason, retryable=not by_itself))
+        self.used_s += wait
+        return wait

@@ -1,0 +1,106 @@
+import asyncio
+import time
+
+import pytest
+
+from raycalib.judging.desk import LocalDesk
+from raycalib.judging.ledger import Ask, Grant, LimitSettings, Wish
+from raycalib.judging.permits import PermitLine, StoppedError
+from raycalib.judging.rate_headers import Allowance, RateNote
+
+WISH = Wish(tokens=1, cost_usd=0.0)
+
+
+class Recorder(LocalDesk):
+    """Keeps what was asked."""
+
+    def __init__(self, limits: LimitSettings | None = None) -> None:
+        super().__init__(limits)
+        self.asks: list[Ask] = []
+
+    async def exchange(self, ask: Ask) -> Grant:
+        self.asks.append(ask)
+        await asyncio.sleep(0.01)
+        return await super().exchange(ask)
+
+
+def test_requests_that_wait_together_are_asked_for_together() -> None:
+    async def run() -> Recorder:
+        desk = Recorder()
+        line = PermitLine(desk)
+        permits = await asyncio.gather(*(line.acquire(WISH) for _ in range(100)))
+        assert len({permit.number for permit in permits}) == 100
+        return desk
+
+    assert len(asyncio.run(run()).asks) <= 2
+
+
+def test_what_is_settled_and_learned_travels_with_the_next_call() -> None:
+    async def run() -> Recorder:
+        desk = Recorder()
+        line = PermitLine(desk)
+        permit = await line.acquire(WISH)
+        line.settle(permit, 7.0, 0.5)
+        line.note(RateNote(requests=Allowance(limit=90, remaining=3, reset_s=1.0)))
+        line.note(RateNote(requests=Allowance(limit=80, remaining=0, reset_s=0.01)))
+        line.note(RateNote(requests=Allowance(limit=85, remaining=1, reset_s=9.0)))
+        await line.flush()
+        await line.flush()
+        return desk
+
+    desk = asyncio.run(run())
+    assert len(desk.asks) == 2
+    (settlement,) = desk.asks[1].settled
+    assert (settlement.permit, settlement.tokens, settlement.cost_usd) == (1, 7.0, 0.5)
+    assert desk.asks[1].note.requests == Allowance(limit=80, remaining=0, reset_s=0.01)
+
+
+def test_a_permit_that_came_too_late_is_not_used() -> None:
+    class Slow(Recorder):
+        async def exchange(self, ask: Ask) -> Grant:
+            if not self.asks:
+                await asyncio.sleep(0.3)
+            return await super().exchange(ask)
+
+    async def run() -> Slow:
+        desk = Slow(LimitSettings(lease_s=0.2))
+        permit = await PermitLine(desk).acquire(WISH)
+        assert permit.number == 2
+        assert time.monotonic() < permit.void_at
+        return desk
+
+    desk = asyncio.run(run())
+    assert [settled.permit for ask in desk.asks for settled in ask.settled] == [1]
+
+
+def test_a_reason_to_stop_wakes_all_who_wait_and_sleep() -> None:
+    async def run() -> None:
+        line = PermitLine(Recorder(LimitSettings(requests=1, window_s=60.0)))
+        await line.acquire(WISH)
+        waiting = [asyncio.create_task(line.acquire(WISH)) for _ in range(3)]
+        waiting.append(asyncio.create_task(line.sleep(60.0)))
+        await asyncio.sleep(0.05)
+        line.stop("enough")
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [str(result) for result in results] == ["enough"] * 4
+        assert all(isinstance(result, StoppedError) for result in results)
+        with pytest.raises(StoppedError, match="enough"):
+            await line.acquire(WISH)
+
+    asyncio.run(run())
+
+
+def test_a_desk_that_is_gone_is_a_reason_to_stop() -> None:
+    class Gone(LocalDesk):
+        async def exchange(self, ask: Ask) -> Grant:
+            raise RuntimeError("the actor died")
+
+    async def run() -> None:
+        with pytest.raises(StoppedError, match=r"the desk that hands out permits cannot be reached.*the actor died"):
+            await PermitLine(Gone()).acquire(WISH)
+
+    asyncio.run(run())
+
+
+def test_a_short_sleep_ends_by_itself() -> None:
+    asyncio.run(PermitLine(LocalDesk()).sleep(0.01))
