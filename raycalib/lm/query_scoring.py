@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_right
+from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, length_batches, pad_right, tokens_at_once
 from raycalib.lm.label_tokens import label_logits, query_label_tokens, soft_capped
 from raycalib.lm.loading import pad_token_id
 from raycalib.lm.window import context_window, fit_left, without_left
@@ -75,7 +75,8 @@ class QueryScorer:
             ends.append(len(answered) - 1)
         logits = np.zeros((len(queries), 2))
         states = np.zeros((len(queries), self.model.config.hidden_size), dtype=np.float32)
-        for batch in length_batches([len(ids) for ids in queries], self.max_batch_tokens):
+        at_once = tokens_at_once(self.max_batch_tokens, self.model.device)
+        for batch in length_batches([len(ids) for ids in queries], at_once):
             hidden = self._hidden([queries[i] for i in batch])
             rows = torch.arange(len(batch))
             last = hidden[rows, [len(queries[i]) - 1 for i in batch]]
@@ -83,7 +84,7 @@ class QueryScorer:
             found = soft_capped(label_logits(head, last, self._labels), self.model.config)
             logits[batch] = found.double().cpu().numpy()
             states[batch] = hidden[rows, [ends[i] if i not in apart else 0 for i in batch]].float().cpu().numpy()
-        for batch in length_batches([len(ids) for ids in apart.values()], self.max_batch_tokens):
+        for batch in length_batches([len(ids) for ids in apart.values()], at_once):
             members = [list(apart)[place] for place in batch]
             hidden = self._hidden([apart[i] for i in members])
             states[members] = (

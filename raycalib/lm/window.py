@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
 
@@ -21,12 +21,19 @@ class FittedText(NamedTuple):
 
 def context_window(model: PreTrainedModel, at_most: int | None = None) -> int | None:
     """Tokens that a model reads at most, as its configuration says; None where neither it nor ``at_most`` does."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return window_of(model.config, at_most)
+
+
+def window_of(config: PreTrainedConfig, at_most: int | None = None) -> int | None:
+    """The same from a model's configuration alone."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
     known = [int(limit) for limit in (positions, at_most) if limit]
     return min(known, default=None)
 
 
-def fit_left(tokenizer: PreTrainedTokenizerBase, text: str, kept: str, most: int | None) -> FittedText:
+def fit_left(
+    tokenizer: PreTrainedTokenizerBase, text: str, kept: str, most: int | None, add_special_tokens: bool = True
+) -> FittedText:
     """The text's ids; where they are more than ``most``, tokens behind the BOS are left out.
 
     Args:
@@ -34,17 +41,19 @@ def fit_left(tokenizer: PreTrainedTokenizerBase, text: str, kept: str, most: int
         text: all of it, ending with ``kept``.
         kept: its end, which is never cut: the target prompt, and the answer and query behind it.
         most: tokens that fit, the BOS among them; None is any number.
+        add_special_tokens: whether the tokenizer adds its BOS; the text of a chat template has it already.
 
     Raises:
         ValueError: the text is too long, and does not end with ``kept`` or ``kept`` alone does not fit.
     """
-    ids = list(tokenizer(text)["input_ids"])
+    ids = list(tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
     if most is None or len(ids) <= most:
         return FittedText(ids, 0)
     if not text.endswith(kept):
         raise ValueError(f"too long, and ends with {text[-40:]!r} in place of {kept[-40:]!r}")
     bos = _n_bos(tokenizer, ids)
-    before = common_prefix_length(ids, tokenizer(text[: len(text) - len(kept)])["input_ids"])
+    start = tokenizer(text[: len(text) - len(kept)], add_special_tokens=add_special_tokens)
+    before = common_prefix_length(ids, start["input_ids"])
     n_cut = len(ids) - most
     if n_cut > before - bos:
         needed = len(ids) - before + bos

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ModelError
 from raycalib.lm.generation import Generation, GenerationRequest, GreedyGenerator, stop_tokens
@@ -113,17 +113,19 @@ class ScriptedModel:
         self.tokens = tokens
         self.vocabulary = vocabulary
         self.margin = math.log(p / (1 - p)) + math.log(vocabulary - 1)
-        self.steps = 0
+        self.steps = self.prompt = 0
 
     def __call__(
-        self, input_ids: torch.Tensor, past_key_values: list[int] | None = None, **options: Any
+        self, input_ids: torch.Tensor, past_key_values: DynamicCache, position_ids: torch.Tensor, **options: Any
     ) -> SimpleNamespace:
-        cache = [] if past_key_values is None else past_key_values
+        self.prompt = self.prompt or input_ids.shape[1]  # all texts are the same
+        step = int(position_ids[0, -1]) + 1 - self.prompt
         logits = torch.zeros(len(input_ids), 1, self.vocabulary)
-        logits[..., self.tokens[len(cache)]] = self.margin
-        cache.append(input_ids.shape[1])
-        self.steps = len(cache)
-        return SimpleNamespace(logits=logits, past_key_values=cache)
+        logits[..., self.tokens[step]] = self.margin
+        states = torch.zeros(len(input_ids), 1, input_ids.shape[1], 1)
+        past_key_values.update(states, states, 0)
+        self.steps = step + 1
+        return SimpleNamespace(logits=logits, past_key_values=past_key_values)
 
 
 def continuation(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
@@ -194,7 +196,8 @@ def test_every_end_that_the_model_names_stops(tiny_llama: TinyLlama) -> None:
     assert stop_tokens(model, tokenizer) == {7, 8, tokenizer.eos_token_id}
     model.generation_config.eos_token_id = 7
     assert stop_tokens(model, tokenizer) == {7, tokenizer.eos_token_id}
-    first = GreedyGenerator(*tiny_llama, MAX_NEW_TOKENS)._first_step([tokenizer("Answer:")["input_ids"]])[0].argmax()
+    with torch.no_grad():
+        first = model(torch.tensor([tokenizer("Answer:")["input_ids"]])).logits[0, -1].argmax()
     model.generation_config.eos_token_id = [int(first)]
     (done,) = GreedyGenerator(model, tokenizer, MAX_NEW_TOKENS).generate([GenerationRequest("Answer:")])
     assert (done.output, done.n_answer_tokens, done.finish_reason) == ("", 0, "stop")

@@ -39,7 +39,7 @@ class AnswerWorker:
                 "option_log_likelihoods": list(done.option_log_likelihoods),
                 "finish_reason": done.finish_reason,
                 "n_cut": done.n_cut,
-                "error": None,
+                "error": done.error,
             }
             for row, done in zip(rows, self.generator.generate(requests), strict=True)
         ]
