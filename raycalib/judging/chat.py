@@ -1,7 +1,8 @@
 """One request to an OpenAI-compatible server through the ``openai`` package."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 import json
 from typing import Any
 
@@ -11,6 +12,7 @@ from raycalib.judging.rate_headers import RateNote, read_rate_headers
 from raycalib.judging.retrying import retry_after_s
 from raycalib.judging.settings import JudgeSettings
 
+MOST_OF_BODY = 120
 NO_KEY = "none"
 """Sent where no key is set: servers of one's own take any."""
 
@@ -22,11 +24,15 @@ class Reply:
     Attributes:
         text: of the message; empty where there is none.
         tokens_in, tokens_out: as the server counted them; 0 where it does not say.
+        model: as the server names it, such as the dated version behind an alias; empty where it does not say.
+        date: of the reply, such as 2026-11-25, in UTC.
     """
 
     text: str
     tokens_in: int
     tokens_out: int
+    model: str = ""
+    date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,8 @@ class ChatClient:
         """
         import openai
 
+        if not all(message["content"].isascii() or _is_text(message["content"]) for message in messages):
+            raise RequestFailedError(FailureKind.ROW, "its text holds half a surrogate pair")
         try:
             async with asyncio.timeout(timeout_s):  # of all of it; the package's own is of each read
                 raw = await self._client.chat.completions.with_raw_response.create(
@@ -83,8 +91,6 @@ class ChatClient:
             raise self._fault(_cause(error)) from None
         except openai.OpenAIError as error:
             raise self._fault(str(error)) from None
-        except UnicodeEncodeError:
-            raise RequestFailedError(FailureKind.ROW, "its text holds half a surrogate pair") from None
         response = raw.http_response
         return Answered(reply=self._reply(response.content), note=read_rate_headers(response.headers))
 
@@ -100,22 +106,35 @@ class ChatClient:
         try:
             values = json.loads(body)
             choice = values["choices"][0]
-            text = choice["message"].get("content") or ""
+            text = _said(choice["message"].get("content"))
             usage = values.get("usage") or {}
             tokens = [int(usage.get(name) or 0) for name in ("prompt_tokens", "completion_tokens")]
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            shown = without_secret(body[:120].decode(errors="replace"), self._key)
+            shown = without_secret(body.decode(errors="replace"), self._key)[:MOST_OF_BODY]
             raise self._fault(f"the reply is no chat completion: {shown!r}") from None
         if choice.get("finish_reason") == "content_filter" and not text:
             raise RequestFailedError(FailureKind.ROW, "the server's filter held the reply back", may_be_billed=True)
-        return Reply(text=str(text), tokens_in=tokens[0], tokens_out=tokens[1])
+        if choice.get("finish_reason") == "length" and not text.strip():
+            limit = f"{self.settings.token_limit_name} ({self.settings.max_output_tokens})"
+            raise RequestFailedError(
+                FailureKind.ROW,
+                f"its reply ended at {limit} before any text, as of a model that thinks first: raise "
+                "--judge.max-output-tokens",
+                may_be_billed=True,
+            )
+        named = values.get("model")
+        return Reply(
+            text=text, tokens_in=tokens[0], tokens_out=tokens[1], model=named if isinstance(named, str) else ""
+        )
 
     def _of_status(self, error: Any) -> RequestFailedError:
         said = error.body.get("message") if isinstance(error.body, dict) else None
         message = f"{error.status_code}: {said or error.response.text or error.message}"
-        wait = retry_after_s(error.response.headers.get("retry-after"))
-        kind = kind_of_status(error.status_code, error.code)
-        return RequestFailedError(kind, without_secret(message, self._key), wait)
+        headers = error.response.headers
+        milliseconds = retry_after_s(headers.get("retry-after-ms"))
+        wait = retry_after_s(headers.get("retry-after")) if milliseconds is None else milliseconds / 1000
+        kind = kind_of_status(error.status_code, error.code, message)
+        return RequestFailedError(kind, without_secret(message, self._key), wait, note=read_rate_headers(headers))
 
     def _fault(self, message: str) -> RequestFailedError:
         return RequestFailedError(FailureKind.FAULT, without_secret(message, self._key), may_be_billed=True)
@@ -137,3 +156,18 @@ def _http_client(settings: JudgeSettings) -> Any:
 def _cause(error: BaseException) -> str:
     inner = error.__cause__
     return f"{type(inner).__name__}: {inner}" if inner is not None else str(error)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _said(content: Any) -> str:
+    """A message's text, which may come in parts; half a surrogate pair becomes a question mark."""
+    if isinstance(content, list):
+        content = "".join(part.get("text") or "" for part in content)
+    return str(content or "").encode("utf-8", "replace").decode()

@@ -25,7 +25,7 @@ class Estimate:
         tokens_in: of the requests, at four bytes a token.
         tokens_out: of the replies, at two a row.
         cost_usd: None where the price is not known.
-        hours: at the limits of the settings, or at a latency of one second.
+        hours: at the limits of the settings, or at a latency of one second; None where the run's own workers judge.
     """
 
     rows: int
@@ -34,14 +34,18 @@ class Estimate:
     tokens_in: int
     tokens_out: int
     cost_usd: float | None
-    hours: float
+    hours: float | None
 
     def line(self, model: str) -> str:
         """One line for the terminal."""
         cost = "of unknown price" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
+        if self.hours is None:
+            takes = "on the run's own workers, whose pace is not known before"
+        else:
+            takes = f"{cost}, about {self.hours:.2g} hours"
         return (
             f"{self.rows:,} rows, {self.to_ask:,} to be judged by {model}, {self.cached:,} of them known: "
-            f"about {self.tokens_in:,} tokens in and {self.tokens_out:,} out, {cost}, about {self.hours:.2g} hours"
+            f"about {self.tokens_in:,} tokens in and {self.tokens_out:,} out, {takes}"
         )
 
 
@@ -74,7 +78,9 @@ def estimate(
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         cost_usd=None if price is None else price.cost_usd(tokens_in, tokens_out),
-        hours=_minutes(n_new, tokens_in + tokens_out, settings, processes) / 60,
+        hours=_minutes(n_new, tokens_in + tokens_out, settings, processes) / 60
+        if settings.engine == "openai"
+        else None,
     )
 
 

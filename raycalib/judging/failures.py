@@ -3,6 +3,8 @@
 from enum import Enum
 import re
 
+from raycalib.judging.rate_headers import RateNote
+
 MOST_SHOWN = 300
 
 
@@ -30,16 +32,23 @@ class RequestFailedError(Exception):
         message: the cause, without the key.
         retry_after_s: what the server asked for.
         may_be_billed: whether the server may have done the work all the same.
+        note: what its headers say of limits.
     """
 
     def __init__(
-        self, kind: FailureKind, message: str, retry_after_s: float | None = None, may_be_billed: bool = False
+        self,
+        kind: FailureKind,
+        message: str,
+        retry_after_s: float | None = None,
+        may_be_billed: bool = False,
+        note: RateNote | None = None,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.retry_after_s = retry_after_s
         self.may_be_billed = may_be_billed
+        self.note = note or RateNote()
 
 
 ROW_CODES = {
@@ -49,23 +58,29 @@ ROW_CODES = {
     "string_above_max_length",
     "invalid_prompt",
 }
+ROW_TEXT = re.compile(r"context (length|window|size)|too long|prompt tokens|maximum input length", re.IGNORECASE)
+"""What servers that send no code say of a text that they cannot read: vLLM, llama.cpp, TGI."""
+
 LASTING_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 FATAL_STATUSES = {400, 401, 403, 404, 405, 422}
 ROW_STATUSES = {413}
+UNREADABLE_STATUSES = {400, 422}
 BUSY_STATUSES = {429}
 
 
-def kind_of_status(status: int, code: str | None = None) -> FailureKind:
-    """What a response's status and error code mean.
+def kind_of_status(status: int, code: object = None, message: str = "") -> FailureKind:
+    """What a response's status, error code and message mean.
 
     >>> kind_of_status(401), kind_of_status(429), kind_of_status(503)
     (<FailureKind.FATAL: 'fatal'>, <FailureKind.BUSY: 'busy'>, <FailureKind.FAULT: 'fault'>)
     >>> kind_of_status(400, "context_length_exceeded"), kind_of_status(429, "insufficient_quota")
     (<FailureKind.ROW: 'row'>, <FailureKind.FATAL: 'fatal'>)
+    >>> kind_of_status(400, 400, "This model's maximum context length is 4096 tokens.")
+    <FailureKind.ROW: 'row'>
     """
     if code in LASTING_CODES:
         return FailureKind.FATAL
-    if code in ROW_CODES or status in ROW_STATUSES:
+    if code in ROW_CODES or status in ROW_STATUSES or (status in UNREADABLE_STATUSES and ROW_TEXT.search(message)):
         return FailureKind.ROW
     if status in FATAL_STATUSES or 300 <= status < 400:
         return FailureKind.FATAL

@@ -146,9 +146,8 @@ class Ledger:
         for limit, allowance in ((self._requests, ask.note.requests), (self._tokens, ask.note.tokens)):
             if allowance.limit is not None:
                 limit.lower(allowance.limit)
-        pause_s = max(ask.pause_s, ask.note.requests.pause_s, ask.note.tokens.pause_s)
-        if pause_s:
-            self._resume_at = max(self._resume_at, self.clock() + pause_s)
+        if ask.pause_s:
+            self._resume_at = max(self._resume_at, self.clock() + ask.pause_s)
         self.stop = self.stop or ask.stop
 
     def _wait_s(self, wish: Wish) -> float:

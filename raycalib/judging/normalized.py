@@ -7,7 +7,8 @@ MINUS = str.maketrans({"−": "-", "‐": "-", "‑": "-", "–": "-", "’": "'
 NUMBER = re.compile(r"(?<![\w.,])([-+]?)(\d{1,3}(?:,\d{3})+|\d+)?(?:\.(\d+))?(?![\w]|[.,]\d)")
 INSIDE_WORD = re.compile(r"(?<=[^\W\d_])['.](?=[^\W\d_])")
 BETWEEN_DIGITS = re.compile(r"(?<=\d)([-/:.])(?=\d)")
-SIGN = re.compile(r"(?<!\S)-(?=\d)")
+SIGN = re.compile(r"(?<![\w)\]])-(?=[$€£]?\d)")
+SUPERSCRIPTS = re.compile("[⁺⁻]?[⁰¹²³⁴-⁹]+")
 KEPT = "%#&@"
 ARTICLES = ("a", "an", "the")
 
@@ -15,7 +16,8 @@ ARTICLES = ("a", "an", "the")
 def normalized(text: str) -> str:
     """The text's words, one space apart.
 
-    - Compatibility forms (full-width letters, ligatures) by NFKC, then case, are folded; characters without width go.
+    - Compatibility forms (full-width letters, ligatures) by NFKC, then case, are folded; characters without width go;
+      superscripts become powers (``10²`` is ``10^2``).
     - Numbers lose thousands separators, a plus sign and zeros at the end of a fraction; a minus sign stays.
     - Apostrophes and the points of abbreviations go; other punctuation becomes a space, but ``% # & @``, symbols such
       as ``+`` and ``$``, and ``- / : .`` between digits are kept.
@@ -26,7 +28,8 @@ def normalized(text: str) -> str:
     >>> normalized("-5") == normalized("5"), normalized("3:30") == normalized("330")
     (False, False)
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()).translate(MINUS)
+    spelled = SUPERSCRIPTS.sub(_power, text)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", spelled).casefold()).translate(MINUS)
     visible = "".join(
         character for character in folded if unicodedata.category(character) != "Cf" and character != "\x00"
     )
@@ -34,6 +37,11 @@ def normalized(text: str) -> str:
     words = INSIDE_WORD.sub("", BETWEEN_DIGITS.sub(_keep, SIGN.sub("\x00-", numbers)))
     spaced = "".join(_space_for_punctuation(words)).replace("\x00", "").split()
     return " ".join(spaced[1:] if len(spaced) > 1 and spaced[0] in ARTICLES else spaced)
+
+
+def _power(match: re.Match[str]) -> str:
+    """Superscripts as ``^2``: compatibility forms alone would make 102 of 10²."""
+    return f"^{unicodedata.normalize('NFKC', match.group())}"
 
 
 def _canonical(match: re.Match[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from raycalib.judging.chat import Reply
 from raycalib.judging.prompt_versions import Messages
 
 
@@ -15,11 +16,20 @@ class Outcome:
         text: of the reply; None where there is none.
         reason: why.
         retryable: the row was not asked, or the server failed for all rows: a later run should ask it.
+        model: as the server names it; empty where it does not say.
+        date: of the reply, such as 2026-11-25.
     """
 
     text: str | None = None
     reason: str = ""
     retryable: bool = False
+    model: str = ""
+    date: str = ""
+
+
+def replied(reply: Reply) -> Outcome:
+    """The outcome of a row that has a reply."""
+    return Outcome(text=reply.text, model=reply.model, date=reply.date)
 
 
 @dataclass

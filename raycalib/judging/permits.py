@@ -39,7 +39,7 @@ class PermitLine:
         self._waiting: deque[tuple[Wish, asyncio.Future[Permit]]] = deque()
         self._settled: list[Settlement] = []
         self._note = RateNote()
-        self._pause_s = 0.0
+        self._pause_until = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
 
@@ -54,8 +54,7 @@ class PermitLine:
                 raise StoppedError(self.stop_reason)
             future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
             self._waiting.append((wish, future))
-            if self._pump is None or self._pump.done():
-                self._pump = asyncio.create_task(self._serve())
+            self._tell()
             permit = await future
             if time.monotonic() < permit.void_at:
                 return permit
@@ -66,20 +65,29 @@ class PermitLine:
         self._settled.append(Settlement(permit=permit.number, tokens=tokens, cost_usd=cost_usd))
 
     def note(self, note: RateNote) -> None:
-        """Passes on what a response's headers said."""
+        """Passes on what a response's headers said of limits, with the next call."""
         self._note = RateNote(
             requests=_tighter(self._note.requests, note.requests), tokens=_tighter(self._note.tokens, note.tokens)
         )
 
     def pause(self, seconds: float) -> None:
-        """Nothing should be asked for so long, by anyone."""
-        self._pause_s = max(self._pause_s, seconds)
+        """Nothing should be asked for so long, by anyone; told at once."""
+        until = time.monotonic() + seconds
+        if until > self._pause_until:
+            self._pause_until = until
+            self._tell()
+
+    def _tell(self) -> None:
+        """Calls the desk, unless a call is due anyway."""
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._serve())
 
     def stop(self, reason: str) -> None:
-        """Ends the asking, here at once and elsewhere with the next call."""
+        """Ends the asking, here at once and elsewhere with their next calls."""
         if not self.stop_reason:
             self.stop_reason = reason
             self._stopped.set()
+            self._tell()
         for _, future in self._waiting:
             if not future.done():
                 future.set_exception(StoppedError(self.stop_reason))
@@ -104,9 +112,11 @@ class PermitLine:
 
     async def _serve(self) -> None:
         try:
-            while self._waiting:
+            while True:
                 wait_s = await self._exchange()
-                if self._waiting and wait_s:
+                if not self._waiting:
+                    return
+                if wait_s:
                     await asyncio.sleep(wait_s)
         except Exception as error:
             reason = f"the desk that hands out permits cannot be reached: {type(error).__name__}: {error}"
@@ -119,10 +129,10 @@ class PermitLine:
             wishes=wishes,
             settled=tuple(self._settled),
             note=self._note,
-            pause_s=self._pause_s,
+            pause_s=max(0.0, self._pause_until - time.monotonic()),
             stop=self.stop_reason,
         )
-        self._settled, self._note, self._pause_s = [], RateNote(), 0.0
+        self._settled, self._note = [], RateNote()
         began = time.monotonic()
         grant = await self.desk.exchange(ask)
         if grant.stop:
@@ -138,7 +148,6 @@ class PermitLine:
 
 
 def _tighter(one: Allowance, other: Allowance) -> Allowance:
-    """The lower limit, and the longer pause."""
+    """The lower limit; a pause is told by itself, since it counts from now."""
     limits = [allowance.limit for allowance in (one, other) if allowance.limit is not None]
-    pausing = max((one, other), key=lambda allowance: allowance.pause_s)
-    return Allowance(limit=min(limits, default=None), remaining=pausing.remaining, reset_s=pausing.reset_s)
+    return Allowance(limit=min(limits, default=None))

@@ -3,25 +3,32 @@
 import asyncio
 import atexit
 from collections.abc import Iterator, Sequence
+import contextlib
 import random
 import threading
 import time
 
+from raycalib.errors import StorageError
 from raycalib.judging.chat import Answered, ChatClient, Reply
 from raycalib.judging.circuit import Circuit
 from raycalib.judging.desk import Desk
 from raycalib.judging.failures import FailureKind, RequestFailedError
 from raycalib.judging.ledger import Wish
-from raycalib.judging.outcome import Outcome, Tally
+from raycalib.judging.outcome import Outcome, Tally, replied
 from raycalib.judging.permits import Permit, PermitLine, StoppedError
 from raycalib.judging.prices import Price
 from raycalib.judging.prompt_versions import Messages
+from raycalib.judging.rate_headers import RateNote
 from raycalib.judging.reply_cache import ReplyCache, reply_key
 from raycalib.judging.retrying import backoff_s
 from raycalib.judging.settings import JudgeSettings
 
 BUSY_IN_A_ROW = 5
+ROWS_REFUSED = 20
+"""So many refused rows without one reply are not about the rows: nothing that is asked like this has a reply."""
+
 CLOSE_S = 5
+FLUSH_EVERY_S = 0.5
 TOKENS_PER_MESSAGE = 16
 
 
@@ -36,8 +43,8 @@ class RemoteJudge:
         """Opens no connection yet."""
         self.settings, self.cache, self.desk, self.price = settings, cache, desk, price
         self.tally = Tally()
-        self._circuit = Circuit(settings.outage_failures, settings.outage_s)
-        self._busy_in_a_row = 0
+        self._circuit = Circuit(settings.outage_failures, settings.outage_s, settings.deadline_s)
+        self._busy_in_a_row = self._rows_refused = 0
         self._chat: ChatClient | None = None
         self._line = PermitLine(desk)
         self._loop = asyncio.new_event_loop()
@@ -75,7 +82,7 @@ class RemoteJudge:
             if known is None:
                 missing[key] = messages
             else:
-                outcomes[key] = Outcome(text=known.text)
+                outcomes[key] = replied(known)
         self.tally.cached += sum(key in outcomes for key in keys)
         self.tally.damaged_cache_entries = self.cache.counts.damaged
         if missing:
@@ -88,12 +95,13 @@ class RemoteJudge:
         rows = iter(missing.items())
         n_askers = min(self.settings.concurrency, len(missing))
         askers = [asyncio.create_task(self._ask_rows(rows, outcomes)) for _ in range(n_askers)]
+        keeper = asyncio.create_task(self._keep_replies())
         try:
             await asyncio.gather(*askers)
         finally:
-            for asker in askers:
-                asker.cancel()
-            await asyncio.gather(*askers, return_exceptions=True)
+            for task in (*askers, keeper):
+                task.cancel()
+            await asyncio.gather(*askers, keeper, return_exceptions=True)
             await asyncio.to_thread(self.cache.flush)
             await self._line.flush()
 
@@ -104,10 +112,16 @@ class RemoteJudge:
             except _NoReplyError as error:
                 outcomes[key] = error.outcome
                 continue
-            outcomes[key] = Outcome(text=reply.text)
+            outcomes[key] = replied(reply)
             self.cache.put(key, reply)
+
+    async def _keep_replies(self) -> None:
+        """Writes replies while rows are asked; one that fails is tried again at the end."""
+        while True:
+            await asyncio.sleep(FLUSH_EVERY_S)
             if self.cache.wants_flush:
-                await asyncio.to_thread(self.cache.flush)
+                with contextlib.suppress(StorageError):
+                    await asyncio.to_thread(self.cache.flush)
 
     async def _ask(self, messages: Messages) -> Reply:
         """The reply to one row.
@@ -139,7 +153,7 @@ class RemoteJudge:
         reply = answered.reply
         self._circuit.succeeded()
         self._busy_in_a_row = 0
-        self._line.note(answered.note)
+        self._heed(answered.note)
         tokens, cost_usd = self._taken(reply, permit.wish)
         self._line.settle(permit, tokens, cost_usd)
         self.tally.tokens_in += reply.tokens_in
@@ -166,26 +180,52 @@ class RemoteJudge:
         self._line.settle(permit, tokens, cost_usd)
         self.tally.failed += 1
         self.tally.cost_usd += cost_usd
-        if failure.kind is FailureKind.FATAL:
-            self._line.stop(f"the judge's server refused: {failure.message}")
+        self._heed(failure.note)
+        if reason := self._reason_to_stop(failure):
+            self._line.stop(reason)
             raise StoppedError(self._line.stop_reason)
         if failure.kind is FailureKind.ROW:
             raise _NoReplyError(Outcome(reason=f"the judge's server refused this row: {failure.message}"))
-        if failure.kind is FailureKind.FAULT and self._circuit.failed(time.monotonic()):
-            self._line.stop(
-                f"the judge's server failed {self._circuit.failures} times in a row in at least "
-                f"{self.settings.outage_s:g} s: {failure.message}"
-            )
-            raise StoppedError(self._line.stop_reason)
-        self._pause_if_busy(failure)
+        if failure.kind is FailureKind.BUSY and self._busy_in_a_row >= BUSY_IN_A_ROW and failure.retry_after_s:
+            self._line.pause(failure.retry_after_s)  # busy for everybody, and not by chance for one row
         return row.wait_s(failure, seconds)
 
-    def _pause_if_busy(self, failure: RequestFailedError) -> None:
-        """Where the server is busy for everybody, and not by chance for one row, all processes pause."""
+    def _reason_to_stop(self, failure: RequestFailedError) -> str:
+        """Why no row should be asked any more after a failure; empty where others may succeed."""
+        now, settings = time.monotonic(), self.settings
+        if failure.kind is FailureKind.FATAL:
+            return f"the judge's server refused: {failure.message}"
+        if failure.kind is FailureKind.ROW:
+            self._rows_refused += 1
+            if self._rows_refused >= ROWS_REFUSED and not self._circuit.successes:
+                return f"the judge's server refused the first {self._rows_refused} rows: {failure.message}"
+        if failure.kind is FailureKind.FAULT and self._circuit.failed(now):
+            return (
+                f"the judge's server failed {self._circuit.failures} times in a row in at least "
+                f"{settings.outage_s:g} s: {failure.message}"
+            )
         if failure.kind is FailureKind.BUSY:
             self._busy_in_a_row += 1
-            if self._busy_in_a_row >= BUSY_IN_A_ROW and failure.retry_after_s:
-                self._line.pause(min(failure.retry_after_s, self.settings.deadline_s))
+            if self._circuit.refused(now):
+                return f"the judge's server was busy for all of {settings.deadline_s:g} s: {failure.message}"
+            if self._busy_in_a_row >= BUSY_IN_A_ROW and (failure.retry_after_s or 0) > settings.deadline_s:
+                return self._long_wait(failure.retry_after_s or 0)
+        return ""
+
+    def _heed(self, note: RateNote) -> None:
+        """Takes over the server's limits, and pauses where nothing remains of them."""
+        self._line.note(note)
+        pause_s = max(note.requests.pause_s, note.tokens.pause_s)
+        if pause_s > self.settings.deadline_s:
+            self._line.stop(self._long_wait(pause_s))
+        elif pause_s:
+            self._line.pause(pause_s)
+
+    def _long_wait(self, seconds: float) -> str:
+        return (
+            f"the judge's server asks for a wait of {seconds:,.0f} s, which is longer than judge.deadline_s "
+            f"({self.settings.deadline_s:g})"
+        )
 
     def _wish(self, messages: Messages) -> Wish:
         """The worst case: a token is at least one byte long."""
@@ -208,7 +248,7 @@ class _RowUnderway:
 
     def __init__(self, settings: JudgeSettings, circuit: Circuit) -> None:
         self.settings, self.circuit = settings, circuit
-        self.successes_before = circuit.successes
+        self._successes_then: int | None = None
         self.n_requests = self.n_failures = self.n_faults = 0
         self.used_s = 0.0
 
@@ -220,20 +260,24 @@ class _RowUnderway:
     def wait_s(self, failure: RequestFailedError, seconds: float) -> float:
         """Seconds to wait after a failure that took so many seconds.
 
-        A row that the server turned away for being busy is not to blame, and neither is one that failed while no other
-        succeeded: a later run asks them. One that failed while others succeeded failed by itself.
+        A row that the server turned away for being busy is not to blame, and neither is one since whose first failure
+        no other row has succeeded: a later run asks them, unless it was told to give up. One that failed while others
+        succeeded failed by itself.
 
         Raises:
             _NoReplyError: it has no time or no attempt left.
         """
         busy = failure.kind is FailureKind.BUSY
+        if self._successes_then is None:
+            self._successes_then = self.circuit.successes
         self.n_failures += 1
         self.n_faults += not busy
         self.used_s += seconds
         wait = backoff_s(self.n_failures, random.random(), failure.retry_after_s)
         if self.n_faults >= self.settings.max_attempts or self.used_s + wait >= self.settings.deadline_s:
-            by_itself = not busy and self.circuit.successes > self.successes_before
+            others_succeeded = self.circuit.successes > self._successes_then
+            final = self.settings.give_up or (not busy and others_succeeded)
             reason = f"no verdict after {self.n_requests} requests in {self.used_s:.0f} s: {failure.message}"
-            raise _NoReplyError(Outcome(reason=reason, retryable=not by_itself))
+            raise _NoReplyError(Outcome(reason=reason, retryable=not final))
         self.used_s += wait
         return wait

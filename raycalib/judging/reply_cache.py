@@ -1,23 +1,26 @@
 """Replies of judges, kept for good: what was paid for once is never asked again.
 
-One directory per judge (server, model, prompt version, sampling), and in it one append-only segment per writer: a
-process writes to files of its own alone, so any number of them on any number of nodes never meet. One object per reply
-would be simpler, and a million rows would be a million objects to list and fetch on an object store.
+One directory per judge (server or weights, model, prompt version, sampling), and in it one append-only segment per
+writer: a process writes to files of its own alone, so any number of them on any number of nodes never meet. One object
+per reply would be simpler, and a million rows would be a million objects to list and fetch on an object store.
 
 - On a local or shared file system a reply is appended by one write as soon as it is there: killing the process loses
   none, and the end of the file is synced once per shard, for machines that fail.
-- An object store cannot append: replies are put as one object per 64 of them or two seconds, and at the end of each
-  shard. A kill loses those of the last two seconds.
+- An object store cannot append: replies are put as one object per two seconds or 64 of them, and at the end of each
+  shard. A kill loses those of the last two seconds, and of the object that is being put.
 
 A line is a CRC-32 of the JSON behind it: one that is cut off or damaged is counted, passed over, and its row is asked
 again.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
+from threading import Lock
 import time
+from typing import Any
 from uuid import uuid4
 import zlib
 
@@ -39,9 +42,9 @@ def reply_key(messages: Messages) -> str:
     return stable_hash(messages, digits=KEY_DIGITS)
 
 
-def judge_directory(settings: JudgeSettings) -> str:
+def judge_directory(settings: JudgeSettings, weights: Mapping[str, Any] | None = None) -> str:
     """The name of a judge's directory: what its replies depend on, hashed."""
-    return stable_hash("judge", settings.identity(), digits=16)
+    return stable_hash("judge", settings.identity() | dict(weights or {}), digits=16)
 
 
 @dataclass
@@ -55,14 +58,15 @@ class CacheCounts:
 class ReplyCache:
     """The replies of one judge. All of them are held in memory, about 250 bytes each."""
 
-    def __init__(self, place: Location, settings: JudgeSettings) -> None:
+    def __init__(self, place: Location, settings: JudgeSettings, weights: Mapping[str, Any] | None = None) -> None:
         """Reads nothing yet.
 
         Args:
             place: of all judges' replies.
             settings: which judge.
+            weights: of a judge that runs in the workers, its fingerprint and type; a server has none that can be seen.
         """
-        self.place = place / judge_directory(settings)
+        self.place = place / judge_directory(settings, weights)
         self.counts = CacheCounts()
         self._replies: dict[str, Reply] = {}
         self._read_until: dict[str, int] = {}
@@ -71,6 +75,7 @@ class ReplyCache:
         self._file: int | None = None
         self._unwritten: list[bytes] = []
         self._unwritten_since = 0.0
+        self._taking, self._flushing = Lock(), Lock()
         self._n_objects = 0
 
     def get(self, key: str) -> Reply | None:
@@ -97,17 +102,21 @@ class ReplyCache:
         if key in self._replies:
             return
         self._replies[key] = reply
-        line = _line({"key": key, "text": reply.text, "in": reply.tokens_in, "out": reply.tokens_out})
+        named = {"model": reply.model, "date": reply.date}
+        line = _line({"key": key, "text": reply.text, "in": reply.tokens_in, "out": reply.tokens_out, **named})
         if self.place.is_local:
             self._append(line)
             return
-        if not self._unwritten:
-            self._unwritten_since = time.monotonic()
-        self._unwritten.append(line)
+        with self._taking:
+            if not self._unwritten:
+                self._unwritten_since = time.monotonic()
+            self._unwritten.append(line)
 
     @property
     def wants_flush(self) -> bool:
-        """Whether enough was kept, or long enough ago, for an object of its own."""
+        """Whether enough was kept, or long enough ago, for an object of its own, and none is being put."""
+        if self._flushing.locked():
+            return False
         waited = time.monotonic() - self._unwritten_since
         return len(self._unwritten) >= BATCH_REPLIES or (bool(self._unwritten) and waited >= BATCH_S)
 
@@ -117,14 +126,23 @@ class ReplyCache:
         Raises:
             StorageError: it cannot be written; the replies are kept for the next time.
         """
-        if self._file is not None:
-            os.fsync(self._file)
-        lines = self._unwritten[:]
-        if lines:
-            name = f"{self._name}-{self._n_objects:06d}{SUFFIX}"
-            self._n_objects += 1
+        with self._flushing:
+            if self._file is not None:
+                os.fsync(self._file)
+            with self._taking:
+                lines, self._unwritten = self._unwritten, []
+            if lines:
+                self._put_object(lines)
+
+    def _put_object(self, lines: list[bytes]) -> None:
+        name = f"{self._name}-{self._n_objects:06d}{SUFFIX}"
+        self._n_objects += 1
+        try:
             self.place.write_bytes(name, b"".join(lines))
-            del self._unwritten[: len(lines)]
+        except StorageError:
+            with self._taking:
+                self._unwritten = lines + self._unwritten
+            raise
 
     def close(self) -> None:
         """Writes what is kept and closes the file."""
@@ -194,7 +212,13 @@ def _entry(line: bytes) -> tuple[str, Reply] | None:
         if int(checksum, 16) != zlib.crc32(body):
             return None
         values = json.loads(body)
-        reply = Reply(text=str(values["text"]), tokens_in=int(values["in"]), tokens_out=int(values["out"]))
+        reply = Reply(
+            text=str(values["text"]),
+            tokens_in=int(values["in"]),
+            tokens_out=int(values["out"]),
+            model=str(values["model"]),
+            date=str(values["date"]),
+        )
         return str(values["key"]), reply
     except (ValueError, KeyError, TypeError):
         return None

@@ -16,7 +16,8 @@ def backoff_s(n_failures: int, draw: float, asked_s: float | None = None) -> flo
     """Seconds to wait after so many failures of one row.
 
     Doubles from half a second up to 30 s; half of it is drawn, so that rows that failed together do not come back
-    together. A wait that the server asked for is kept in full, with up to a quarter (at most a second) on top.
+    together. A wait that the server asked for is kept in full, with up to a quarter (at most a second) on top; from the
+    third failure on it is at least what two failures fewer would wait, since servers also ask for 0 s.
 
     Args:
         n_failures: from 1.
@@ -25,9 +26,12 @@ def backoff_s(n_failures: int, draw: float, asked_s: float | None = None) -> flo
 
     >>> backoff_s(1, 0.0), backoff_s(3, 0.0), backoff_s(100, 0.0), backoff_s(1, 0.5, asked_s=2.0)
     (0.25, 1.0, 15.0, 2.25)
+    >>> backoff_s(1, 0.0, asked_s=0.0), backoff_s(4, 0.0, asked_s=0.0)
+    (0.0, 0.5)
     """
     if asked_s is not None:
-        return asked_s + draw * min(1.0, JITTER * asked_s)
+        least = backoff_s(n_failures - 2, draw) if n_failures > 2 else 0.0
+        return max(least, asked_s + draw * min(1.0, JITTER * asked_s))
     ceiling = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(n_failures - 1, 16))
     return ceiling * (1 + draw) / 2
 

@@ -34,9 +34,11 @@ class JudgeSettings:
         deadline_s: of one row, all its requests and the waits between them, seconds; waits for this cluster's own
             limits do not count.
         max_attempts: of one row.
+        give_up: leave rows unscored that were asked and got no reply, in place of parking them for a later run.
         outage_failures: so many failures in a row stop the run …
         outage_s: … once this many seconds went by since the first of them.
-        max_cost_usd: stop before more than this is spent in one run; None is no limit.
+        max_cost_usd: stop before more than this is spent by all runs into one directory; None is no limit.
+        quality: judge_quality.json of a check of this judge against a person; figures are also shown corrected by it.
         price_table: a JSON file of prices in place of the one that comes with raycalib.
         cache: directory or URI of the replies; None is ``judge_cache`` in the run's directory.
     """
@@ -54,9 +56,11 @@ class JudgeSettings:
     timeout_s: float = 60.0
     deadline_s: float = 600.0
     max_attempts: int = 8
+    give_up: bool = False
     outage_failures: int = 20
     outage_s: float = 30.0
     max_cost_usd: float | None = None
+    quality: str | None = None
     price_table: str | None = None
     cache: str | None = None
 

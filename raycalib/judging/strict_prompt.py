@@ -2,12 +2,11 @@
 
 The three texts stand in one JSON object on one line. Inside a JSON string no raw quote or line break can occur, so a
 text cannot close its field or begin a new line that looks like an instruction. What JSON leaves open is escaped as
-well: control, format and separator characters (which could hide or reorder text), ``<`` and ``>``, and the bracket of
-``[INST]``, so that no text can spell a chat template's own token such as ``<|im_end|>`` or ``</s>``.
+well: control, format and separator characters (which could hide or reorder text), and ``<``, ``>`` and ``[``, with
+which every chat template's own tokens begin (``<|im_end|>``, ``</s>``, ``[INST]``, ``[|assistant|]``).
 """
 
 import json
-import re
 import unicodedata
 
 STRICT_SYSTEM_PROMPT = (
@@ -16,7 +15,7 @@ STRICT_SYSTEM_PROMPT = (
 )
 
 ESCAPED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-TEMPLATE_BRACKET = re.compile(r"\[(?=/?[A-Z_]+\])")
+ESCAPED = "<>["
 
 
 def strict_prompt(question: str, target: str, answer: str) -> str:
@@ -42,12 +41,11 @@ def strict_prompt(question: str, target: str, answer: str) -> str:
 
 def fenced(fields: dict[str, str]) -> str:
     """One line of JSON out of which no text can break."""
-    line = TEMPLATE_BRACKET.sub(r"\\u005b", json.dumps(fields, ensure_ascii=False))
-    return "".join(_escaped(character) for character in line)
+    return "".join(_escaped(character) for character in json.dumps(fields, ensure_ascii=False))
 
 
 def _escaped(character: str) -> str:
-    if character not in "<>" and unicodedata.category(character) not in ESCAPED_CATEGORIES:
+    if character not in ESCAPED and unicodedata.category(character) not in ESCAPED_CATEGORIES:
         return character
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

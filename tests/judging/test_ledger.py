@@ -50,8 +50,8 @@ def test_tokens_are_limited_and_settled() -> None:
 def test_a_lower_limit_of_the_server_is_taken_over_and_a_pause_kept() -> None:
     clock = Clock()
     ledger = Ledger(LimitSettings(requests=6000), clock)
-    note = RateNote(requests=Allowance(limit=20, remaining=0, reset_s=3.0))
-    assert ledger.exchange(Ask(wishes=(FREE,), note=note)).wait_s == pytest.approx(3.0)
+    note = RateNote(requests=Allowance(limit=20))
+    assert ledger.exchange(Ask(wishes=(FREE,), note=note, pause_s=3.0)).wait_s == pytest.approx(3.0)
     clock.now += 3.01
     assert len(ledger.exchange(Ask(wishes=(FREE,) * 10)).permits) == 1
     assert ledger.exchange(Ask(wishes=(FREE,), pause_s=9.0)).wait_s == pytest.approx(9.0)

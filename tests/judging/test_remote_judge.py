@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+import json
 from pathlib import Path
+import re
 import socket
 
+from aiohttp import web
 import pytest
 
 from raycalib.judging import judge_prompt
 from raycalib.judging.desk import LocalDesk
-from raycalib.judging.ledger import LimitSettings
+from raycalib.judging.ledger import Ask, LimitSettings
 from raycalib.judging.outcome import Outcome
 from raycalib.judging.prices import Price
 from raycalib.judging.prompt_versions import Messages
@@ -37,6 +40,9 @@ class Asking:
         self.settings = JudgeSettings(**{**given, **settings})
         self.place = Location(str(place))
         self.desk = LocalDesk(limits, KEY)
+        self.asks: list[Ask] = []
+        exchange = self.desk.ledger.exchange
+        self.desk.ledger.exchange = lambda ask: (self.asks.append(ask), exchange(ask))[1]  # type: ignore[method-assign]
         self.price = Price(input=1e6, output=0.0)  # a dollar per token in
         self.judge = RemoteJudge(self.settings, ReplyCache(self.place, self.settings), self.desk, self.price)
 
@@ -144,6 +150,128 @@ def test_a_row_that_the_server_refuses_costs_itself_alone(ask) -> None:
     assert texts(outcomes[1:]) == ["Yes."] * 2
 
 
+def test_a_row_too_long_for_a_server_without_codes_costs_itself_alone(ask) -> None:
+    """vLLM: status 400, the status as its code, and a message."""
+    plan = Plan(script=[400], error={"code": 400, "message": "This model's maximum context length is 4096 tokens."})
+    outcomes = ask(plan, concurrency=1)(rows(3))
+    assert outcomes[0].reason.startswith("the judge's server refused this row: 400: This model's maximum context")
+    assert not outcomes[0].retryable
+    assert texts(outcomes[1:]) == ["Yes."] * 2
+
+
+def test_a_server_that_refuses_every_row_is_not_asked_about_all_of_them(ask) -> None:
+    plan = Plan(script=[413] * 1000, error={"message": "no such texts"})
+    asking = ask(plan, concurrency=1)
+    outcomes = asking(rows(100))
+    assert len(asking.server.seen.times) == 20
+    assert outcomes[99].retryable
+    assert outcomes[99].reason == "the judge's server refused the first 20 rows: 413: no such texts"
+
+
+def test_a_model_that_thinks_until_the_limit_is_told_apart_from_an_empty_reply(ask) -> None:
+    class Thinking(ChatServer):
+        def _own_completion(self, reply):
+            values = json.loads(super()._own_completion(reply).body)
+            values["choices"][0] |= {"finish_reason": "length", "message": {"role": "assistant", "content": None}}
+            return web.json_response(values)
+
+    with Thinking() as server:
+        asking = ask(base_url=server.url, concurrency=1)
+        outcomes = asking(rows(30))
+    assert "max_tokens (8) before any text" in outcomes[0].reason
+    assert "raise --judge.max-output-tokens" in outcomes[0].reason
+    assert asking.judge.tally.requests == 20
+    assert outcomes[29].retryable
+
+
+@pytest.mark.parametrize("content", ["yes \ud83d", [{"type": "text", "text": "yes"}, {"type": "text", "text": " ?"}]])
+def test_unusual_texts_of_a_reply_are_texts(ask, content) -> None:
+    class Unusual(ChatServer):
+        def _own_completion(self, reply):
+            values = json.loads(super()._own_completion(reply).body)
+            values["choices"][0]["message"]["content"] = content
+            return web.json_response(values)
+
+    with Unusual() as server:
+        (outcome,) = ask(base_url=server.url)(rows(1))
+    assert outcome.text == "yes ?"
+
+
+def test_the_model_behind_a_name_and_the_day_are_kept(ask) -> None:
+    class Alias(ChatServer):
+        def _own_completion(self, reply):
+            values = json.loads(super()._own_completion(reply).body)
+            return web.json_response(values | {"model": "judge-2026-07-18"})
+
+    with Alias() as server:
+        asking = ask(base_url=server.url)
+        (first,), (again,) = asking(rows(1)), asking(rows(1))
+    assert first == again
+    assert (first.model, first.date) == ("judge-2026-07-18", datetime.now(UTC).date().isoformat())
+
+
+def test_a_server_that_is_busy_for_all_of_a_deadline_parks_the_rows(ask) -> None:
+    asking = ask(Plan(script=["busy"] * 100_000, retry_after="0"), concurrency=4, deadline_s=3.0, timeout_s=1.0)
+    outcomes = asking(rows(500))
+    assert all(outcome.retryable for outcome in outcomes)
+    assert "busy for all of 3 s" in outcomes[499].reason
+    # from its third failure on a row waits for a quarter of a second and more, whatever Retry-After says
+    assert len(asking.server.seen.times) < 200
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(script=["busy"] * 1000, retry_after="10800"),
+        Plan(headers={"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "23h59m0s"}),
+    ],
+)
+def test_a_wait_of_hours_is_said_and_not_waited_for(ask, plan: Plan) -> None:
+    asking = ask(plan, concurrency=8)
+    outcomes = asking(rows(100))
+    assert len(asking.server.seen.times) <= 8 + 4  # one by chance is one row's; five in a row are everybody's
+    assert outcomes[99].retryable
+    assert re.search(
+        r"asks for a wait of (10,800|86,340) s, which is longer than judge.deadline_s", outcomes[99].reason
+    )
+
+
+def test_a_pause_is_kept_by_all_from_the_moment_it_was_asked_for(ask) -> None:
+    asking = ask(Plan(script=["busy"] * 30, retry_after="2"), concurrency=30)
+    assert texts(asking(rows(30))) == ["Yes."] * 30
+    times = asking.server.seen.times
+    assert min(times[30:]) - times[0] >= 1.9
+    resumed = [ask.pause_s for ask in asking.asks if ask.pause_s]
+    assert resumed
+    assert max(resumed) <= 2.0  # what is left of it, and not all of it once more
+
+
+def test_rows_that_get_no_reply_are_left_unscored_where_that_is_asked_for(ask) -> None:
+    plan = Plan(script=["error"] * 100)
+    (parked,) = ask(plan, max_attempts=2)(rows(1))
+    (given_up,) = ask(plan, max_attempts=2, give_up=True)(rows(1))
+    assert (parked.retryable, given_up.retryable) == (True, False)
+    assert given_up.reason.startswith("no verdict after 2 requests")
+
+
+def test_rows_underway_when_an_outage_begins_are_parked_and_not_given_up(ask) -> None:
+    asking = ask(Plan(script=[200] * 10 + ["error"] * 100_000), concurrency=4, max_attempts=3, outage_failures=10_000)
+    outcomes = asking(rows(20))
+    assert texts(outcomes)[:10] == ["Yes."] * 10
+    assert all(outcome.retryable for outcome in outcomes[10:])
+
+
+def test_no_part_of_the_key_is_shown_where_a_body_is_cut(ask) -> None:
+    class Echo(ChatServer):
+        async def _completion(self, body):
+            return web.Response(text="x" * 90 + f" x-forwarded-key={KEY} " + "x" * 50, content_type="text/html")
+
+    with Echo() as server:
+        (outcome,) = ask(base_url=server.url, max_attempts=1)(rows(1))
+    assert "no chat completion" in outcome.reason
+    assert KEY[:6] not in outcome.reason
+
+
 def test_an_outage_parks_the_rows_that_are_left(ask) -> None:
     asking = ask(Plan(script=[200] * 10 + ["error"] * 10_000), concurrency=10, outage_failures=20)
     outcomes = asking(rows(100))
@@ -249,11 +377,11 @@ def test_the_key_is_in_no_outcome_and_no_file(ask, tmp_path: Path, capfd) -> Non
 
 def test_everything_at_once_leaves_every_row_scored_or_with_a_reason(ask) -> None:
     faults = {"busy": 0.10, "error": 0.05, "hang": 0.03, "cut": 0.02, "garbage": 0.02}
-    asking = ask(Plan(faults=faults, wrong=0.01, latency_s=0.02), timeout_s=0.5, concurrency=64)
+    asking = ask(Plan(faults=faults, wrong=0.01, latency_s=0.02), timeout_s=0.5, concurrency=64, outage_s=10.0)
     outcomes = asking(rows(400, wrong=100))
     parse = judge_prompt("strict").parse
     grades = [parse(outcome.text) if outcome.text else None for outcome in outcomes]
-    assert None not in grades
+    assert None not in grades, [outcome for outcome in outcomes if not outcome.text]
     labels = [grade.query_label for grade in grades if grade]
     assert all(label in (0, None) for label in labels[:100])
     assert all(label in (1, None) for label in labels[100:])

@@ -1,9 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
 import json
 import os
 from pathlib import Path
 import subprocess
 import sys
 import textwrap
+import time
 from uuid import uuid4
 
 import pytest
@@ -49,6 +51,34 @@ def test_what_one_writer_keeps_another_finds(place: Location) -> None:
     writer.close()
     reader.refresh()
     assert (reader.get(KEYS[2]), reader.counts.entries, reader.counts.damaged) == (YES, 3, 0)
+
+
+def test_replies_that_come_while_others_are_written_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many threads flush a slow store while replies come in."""
+    place = Location(f"memory://cache-{uuid4().hex}")
+    write = Location.write_bytes
+    monkeypatch.setattr(Location, "write_bytes", lambda *args: (time.sleep(0.02), write(*args)))
+    cache = opened(place)
+    keys = [reply_key([{"role": "user", "content": f"slow {i}"}]) for i in range(600)]
+    with ThreadPoolExecutor(max_workers=16) as threads:
+        for key in keys:
+            cache.put(key, YES)
+            if cache.wants_flush or key[0] == "0":
+                threads.submit(cache.flush)
+    cache.close()
+    reader = opened(place)
+    assert sum(reader.get(key) == YES for key in keys) == 600
+    assert (reader.counts.entries, reader.counts.damaged) == (600, 0)
+
+
+def test_other_weights_under_one_name_have_replies_of_their_own(place: Location) -> None:
+    first = ReplyCache(place, SETTINGS, {"weights": "a", "dtype": "float32"})
+    first.put(KEYS[0], YES)
+    first.close()
+    for weights in ({"weights": "b", "dtype": "float32"}, {"weights": "a", "dtype": "bfloat16"}):
+        other = ReplyCache(place, SETTINGS, weights)
+        other.refresh()
+        assert other.get(KEYS[0]) is None
 
 
 def test_many_writers_do_not_meet(place: Location) -> None:

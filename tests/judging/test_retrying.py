@@ -41,7 +41,8 @@ def test_a_wait_doubles_within_its_bounds(n: int, draw: float) -> None:
 
 @given(st.floats(0, 3600), st.floats(0, 1, exclude_max=True))
 def test_what_the_server_asks_for_is_never_cut_short(asked: float, draw: float) -> None:
-    assert asked <= backoff_s(5, draw, asked) <= asked + min(1.0, asked / 4)
+    assert asked <= backoff_s(2, draw, asked) <= asked + min(1.0, asked / 4)
+    assert asked <= backoff_s(5, draw, asked) <= max(2.0, asked + min(1.0, asked / 4))
 
 
 def test_headers_of_limits() -> None:
