@@ -37,7 +37,9 @@ from raycalib.prompts import Example, sanitize
 from raycalib.sources import DrawTally, RefusedRow, SourceSettings, draw_questions
 
 PLAIN_BATCH = 16
-CLOSE = 1e-4
+CLOSE = {torch.float32: 1e-4, torch.bfloat16: 0.25}
+"""Distance of the two best logits below which rounding may change the choice: two steps of bfloat16 at logits of 16."""
+
 LANGUAGE = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 
 
@@ -139,10 +141,10 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def compare(ours: Sequence[Generation], plain: Sequence[str]) -> dict[str, int]:
+def compare(ours: Sequence[Generation], plain: Sequence[str], close: float) -> dict[str, int]:
     """How many first lines differ, and how many of these are not within rounding of a tie."""
     different = [mine for mine, other in zip(ours, plain, strict=True) if sanitize(mine.output) != sanitize(other)]
-    unexplained = sum(mine.min_margin is None or mine.min_margin >= CLOSE for mine in different)
+    unexplained = sum(mine.min_margin is None or mine.min_margin >= close for mine in different)
     return {"answers_that_differ": len(different), "of_these_not_close": unexplained}
 
 
@@ -227,7 +229,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             counts.padded_positions / (counts.padded_positions + counts.tokens_read + counts.tokens_generated), 4
         ),
         "tokens_per_s": round((counts.tokens_read + counts.tokens_generated) / ours_s),
-        **compare(ours, plain),
+        **compare(ours, plain, CLOSE[language[0].dtype]),
         "seconds": {name: [round(value, 2) for value in values] for name, values in seconds.items()},
     }
     if options.model == "7b":
