@@ -1,6 +1,6 @@
 """Command lines of the jobs: typed, unknown flags refused, one line per error, exit code 2."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 import io
 import re
@@ -33,6 +33,27 @@ SHORT_FLAGS = {"--dataset": "--source.name"} | {
 }
 """What is asked for most of the source of questions, as jobs/prompts.py calls it."""
 
+JUDGE_FLAGS = {f"--{name}": f"--judge.{name}" for name in ("max-cost-usd", "price-table")} | {
+    f"--judge-{name}": f"--judge.{name}"
+    for name in (
+        "base-url",
+        "model",
+        "engine",
+        "prompt",
+        "requests-per-minute",
+        "tokens-per-minute",
+        "concurrency",
+        "timeout-s",
+        "deadline-s",
+        "quality",
+        "cache",
+    )
+}
+"""What is asked for most of the judge."""
+
+WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | {"--engine": "--engine.name"}
+WORKERS = "--workers"
+
 BAD_INPUT = 2
 INTERRUPTED = 130
 
@@ -46,16 +67,21 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
     """
     name, rest = _take_recipe(list(arguments))
     listed = "\n".join(f"  --recipe {key}: {(build.__doc__ or '').splitlines()[0]}" for key, build in RECIPES.items())
+    short = ", ".join(SHORT_FLAGS)
+    judge = ", ".join(JUDGE_FLAGS)
     text = (
-        f"{description}\n\nShort for --source.*, where --dataset is --source.name: {', '.join(SHORT_FLAGS)}."
-        f"\n\nRecipes (default: demo), full configurations to change by flags:\n{listed}"
+        f"{description}\n\nShort for --source.*, where --dataset is --source.name: {short}.\n"
+        f"Short for --judge.*: {judge}.\n"
+        "Short: --engine for --engine.name; --workers 1:8 for --ray.min-workers 1 --ray.max-workers 8.\n\n"
+        f"Recipes (default: demo), full configurations to change by flags:\n{listed}"
     )
-    return _parse(PipelineConfig, [_whole_flag(argument) for argument in rest], text, recipe(name))
+    whole = [_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)]
+    return _parse(PipelineConfig, whole, text, recipe(name))
 
 
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
     """A job's own configuration from its flags; see ``pipeline_config`` for the errors."""
-    return _parse(kind, arguments, description, kind())
+    return _parse(kind, [_whole_flag(argument, JUDGE_FLAGS) for argument in arguments], description, kind())
 
 
 def _parse(kind: type[Config], arguments: Sequence[str], description: str, default: Config) -> Config:
@@ -78,10 +104,34 @@ def _one_line(boxed: str) -> str:
     return f"command line: {text}; --help lists all flags"
 
 
-def _whole_flag(argument: str) -> str:
+def _whole_flag(argument: str, short: Mapping[str, str]) -> str:
     """A short flag's whole name, with the value behind an equals sign."""
     flag, equals, value = argument.partition("=")
-    return SHORT_FLAGS.get(flag.replace("_", "-"), flag) + equals + value
+    return short.get(flag.replace("_", "-"), flag) + equals + value
+
+
+def _with_workers(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--workers 1:8`` written out as the bounds of the pools."""
+    written, values = list[str](), iter(arguments)
+    for argument in values:
+        flag, equals, value = argument.partition("=")
+        if flag == WORKERS:
+            smallest, largest = _bounds(value if equals else next(values, ""))
+            written += ["--ray.min-workers", str(smallest), "--ray.max-workers", str(largest)]
+        else:
+            written.append(argument)
+    return written
+
+
+def _bounds(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
+    smallest, largest = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= smallest <= largest:
+        raise ConfigError(
+            f"workers: {text!r} is not allowed; MIN:MAX such as 1:8, with MIN at least 1 and MAX at least MIN, or one "
+            "number for both"
+        )
+    return smallest, largest
 
 
 def _take_recipe(arguments: list[str]) -> tuple[str, list[str]]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import BASELINES, TRAINED
 from raycalib.judging import GRADERS, GraderName
+from raycalib.judging.settings import JudgeSettings
+from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.names import DTYPES, DtypeName
 from raycalib.records import PROMPT_STYLES
 from raycalib.sources import SourceSettings
@@ -27,7 +29,10 @@ class PipelineConfig:
         styles: prompt styles: ``oe`` (open-ended), ``choice`` (lettered options).
         methods: what gives answers a confidence; ``lora_prompt`` and ``probe`` also get a temperature.
         source: where questions come from.
-        grader: ``exact`` or ``substring`` (the paper's rule).
+        grader: ``exact``, ``substring`` (the paper's rule) or ``judge`` (a model; see ``judge``).
+        judge: which model judges, and how it is asked.
+        estimate: only say what the judge would take: rows, tokens, cost and hours; answers are generated, nothing is
+            asked.
         seed: redraws splits, phrasings, options and training.
         dtype: of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
         max_new_tokens: at most so many tokens are generated per open-ended answer.
@@ -36,6 +41,7 @@ class PipelineConfig:
         max_batch_tokens: token budget of a batch in generation and scoring, padding included.
         rows_per_shard: rows of a shard, the unit of work and of resumption.
         n_resamples: of the bootstrap behind each interval.
+        engine: what generates answers; features and queries always come from transformers.
         tuning: settings of LoRA + Prompt.
         probe: settings of the probe.
         ray: the cluster and its workers.
@@ -48,13 +54,16 @@ class PipelineConfig:
     methods: tuple[str, ...] = METHODS
     source: SourceSettings = field(default_factory=SourceSettings)
     grader: GraderName = "exact"
+    judge: JudgeSettings = field(default_factory=JudgeSettings)
+    estimate: bool = False
     seed: int = 137
     dtype: DtypeName = "auto"
     max_new_tokens: int = 32
     max_tokens: int | None = None
-    max_batch_tokens: int = 8192
+    max_batch_tokens: int = 16384
     rows_per_shard: int = 256
     n_resamples: int = 1000
+    engine: EngineSettings = field(default_factory=EngineSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
@@ -69,6 +78,7 @@ class PipelineConfig:
             problems.append(f"dtype: {self.dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
         if self.grader not in GRADERS:
             problems.append(f"grader: {self.grader!r} is unknown; allowed: {', '.join(GRADERS)}")
+        problems += _judge_problems(self.grader, self.judge, self.estimate)
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")
@@ -87,10 +97,30 @@ class PipelineConfig:
                 f"tuning.zero_stage: {self.tuning.zero_stage} shards over several workers, and ray.train_workers is 1; "
                 "raise --ray.train-workers or use --tuning.zero-stage 0"
             )
+        problems += _problems_of_gpus(self.engine.name, self.ray.gpus_per_worker)
         if self.seed < 0:
             problems.append(f"seed: {self.seed} is not allowed; at least 0")
         if problems:
             raise ConfigError("; ".join(problems))
+
+
+def _problems_of_gpus(engine: str, gpus: float) -> list[str]:
+    if gpus <= 1:
+        return []
+    if engine != "vllm":
+        return [
+            f"ray.gpus_per_worker: {gpus:g} is not allowed with --engine {engine}, whose worker uses one GPU; at "
+            "most 1, or --engine vllm for a tensor-parallel group"
+        ]
+    if gpus != int(gpus):
+        return [f"ray.gpus_per_worker: {gpus:g} is not allowed; a tensor-parallel group has whole GPUs, so 1, 2, 4, …"]
+    return []
+
+
+def _judge_problems(grader: str, judge: JudgeSettings, estimate: bool) -> list[str]:
+    if grader == "judge" and not judge.model:
+        return ["judge.model: the grader 'judge' needs a model; name one by --judge-model"]
+    return ["estimate: only a judge costs anything; add --grader judge"] if estimate and grader != "judge" else []
 
 
 def _unknown(field_name: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,7 @@
 """The full pipeline: questions → answers → labels → features → tuning → predictions → report."""
 
 from dataclasses import asdict
+import json
 import os
 from pathlib import Path
 import time
@@ -12,10 +13,12 @@ from raycalib.evaluation.methods import LORA_PROMPT
 from raycalib.lm.loading import pin_revision
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.prompts import QUERY_VERSION
-from raycalib.records import ANSWER, FEATURES, LABELLED, SCORED
+from raycalib.records import ANSWER, FEATURES, SCORED
 from raycalib.reports import print_summary
 from raycalib.sources import check_source
 from raycalib.stages.cluster import Cluster
+from raycalib.stages.judged_by import judge_notes
+from raycalib.stages.label import Labelling, local_judge_model
 from raycalib.stages.output import StageOutput
 from raycalib.stages.predict import EVALUATED_SPLITS, Combo, predict
 from raycalib.stages.progress import say
@@ -25,7 +28,6 @@ from raycalib.stages.shard_stage import ShardStage, run_shard_stage
 from raycalib.stages.summarize import summarize
 from raycalib.stages.tune import TuneJob, run_tuning, tune_job
 from raycalib.stages.workers.answers import AnswerWorker
-from raycalib.stages.workers.labels import LabelWorker, LabelWorkerConfig
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
 from raycalib.storage import Location
@@ -50,7 +52,18 @@ class Pipeline:
         # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
         automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
         self.dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
+        self.labelling = Labelling(
+            config.grader, config.judge, self.out, self.cluster, self._judge_model(), asks=not config.estimate
+        )
         self.done: list[StageOutput] = []
+
+    def _judge_model(self) -> ModelWorkerConfig | None:
+        """Of a judge that runs in the workers."""
+        config = self.config
+        if config.grader != "judge" or config.judge.engine == "openai":
+            return None
+        source = pin_revision(find_model(config.judge.model, config.model_root))
+        return local_judge_model(config.judge, source, self.dtype, config.ray, config.max_batch_tokens)
 
     def run(self) -> list[dict[str, Any]]:
         """Runs all stages and returns the summary's rows."""
@@ -59,7 +72,10 @@ class Pipeline:
         try:
             summary, report_was_done = self._stages()
         finally:
+            self.labelling.close()
             self.cluster.close()
+        if self.config.estimate:
+            return []
         print_summary(summary)
         seconds = time.monotonic() - started
         if report_was_done and all(output.was_done for output in self.done):
@@ -69,19 +85,44 @@ class Pipeline:
         say(f"Report: {(self.out / 'report').uri}/index.html")
         return summary
 
-    def _stages(self) -> tuple[list[dict[str, Any]], bool]:
+    def generate(self) -> dict[str, StageOutput]:
+        """Runs what generation needs and returns the answers by model; a later ``run`` finds them."""
+        self.out.write_json("config.json", asdict(self.config))
+        try:
+            questions = self._questions()
+            answers = {model.name: self._answer(model, questions) for model in self.models}
+        finally:
+            self.cluster.close()
+        for name, output in answers.items():
+            counts, details = output.manifest.counts, output.manifest.details
+            again = " (finished before)" if output.was_done else ""
+            say(f"{name}: {counts['out']:,} answers, {counts['errors']:,} failed{again}: {output.place.uri}")
+            say(f"  {json.dumps({'model': name, 'counts': counts, **details})}")
+        return answers
+
+    def _questions(self) -> StageOutput:
         config = self.config
         questions = self._keep(
             write_questions(config.source, config.styles, config.seed, config.rows_per_shard, self.out)
         )
         say(f"questions: {questions.manifest.counts['out']:,} rows in {len(questions.shards)} shards")
+        return questions
+
+    def _stages(self) -> tuple[list[dict[str, Any]], bool]:
+        config = self.config
+        questions = self._questions()
         labelled: dict[str, StageOutput] = {}
         features: dict[str, StageOutput] = {}
         for model in self.models:
             say(f"answers, labels and features of {model.name}")
             answers = self._answer(model, questions)
-            labelled[model.name] = self._label(model, answers)
+            if config.estimate:
+                say(f"estimate: {self.labelling.estimate(answers).line(config.judge.model)}")
+                continue
+            labelled[model.name] = self._keep(self.labelling.run(model.slug, answers))
             features[model.name] = self._features(model, answers)
+        if config.estimate:
+            return [], False
         jobs = self._tune(labelled)
         predictions: list[StageOutput] = []
         for model in self.models:
@@ -99,7 +140,10 @@ class Pipeline:
         trainings = [
             {"model": job.model.name, "style": job.style, **job.place.read_json("training.json")} for job in jobs
         ]
-        return summarize(predictions, trainings, asdict(config), config.n_resamples, self.out, self.cluster)
+        notes = [note for output in labelled.values() for note in judge_notes(output, self.labelling.judge_errors)]
+        for note in notes:
+            say(note)
+        return summarize(predictions, trainings, asdict(config), config.n_resamples, self.out, self.cluster, notes)
 
     def _keep(self, output: StageOutput) -> StageOutput:
         self.done.append(output)
@@ -117,6 +161,8 @@ class Pipeline:
             max_new_tokens=self.config.max_new_tokens,
             max_tokens=self.config.max_tokens,
             adapters=tuple((job.style, job.place / "adapter") for job in jobs or ()),
+            engine=self.config.engine,
+            gpus=self.config.ray.gpus_per_worker,
         )
 
     def _identity(self, model: ModelSource) -> dict[str, Any]:
@@ -134,24 +180,16 @@ class Pipeline:
             variant=model.slug,
             worker=AnswerWorker,
             config=self._worker_config(model),
-            identity=self._identity(model) | {"max_new_tokens": self.config.max_new_tokens},
+            identity=self._identity(model)
+            | {"max_new_tokens": self.config.max_new_tokens}
+            | self.config.engine.identity(),
             schema=ANSWER,
             needs_model=True,
             cut_column="n_cut",
+            margin_column="min_margin",
+            gpus=0.0 if self.config.engine.name == "openai" else None,
         )
         return self._shards(stage, questions)
-
-    def _label(self, model: ModelSource, answers: StageOutput) -> StageOutput:
-        stage = ShardStage(
-            name="labelled",
-            variant=model.slug,
-            worker=LabelWorker,
-            config=LabelWorkerConfig(grader=self.config.grader),
-            identity={"grader": self.config.grader},
-            schema=LABELLED,
-            needs_model=False,
-        )
-        return self._shards(stage, answers)
 
     def _features(self, model: ModelSource, answers: StageOutput) -> StageOutput:
         stage = ShardStage(
@@ -163,6 +201,7 @@ class Pipeline:
             schema=FEATURES,
             needs_model=True,
             cut_column="n_query_cut",
+            gpus=self.config.ray.gpus_per_transformer,
         )
         return self._shards(stage, answers)
 
@@ -189,6 +228,7 @@ class Pipeline:
             schema=SCORED,
             needs_model=True,
             cut_column="n_query_cut",
+            gpus=self.config.ray.gpus_per_transformer,
         )
         return self._shards(stage, select_splits(labelled, EVALUATED_SPLITS))
 

@@ -68,7 +68,6 @@ def paper() -> PipelineConfig:
         source=SourceSettings(name="all_20k_uniform+eval:mmlu"),
         grader="substring",
         max_new_tokens=100,
-        max_batch_tokens=16384,
         tuning=TuningSettings(),
         ray=RaySettings(gpus_per_worker=1.0, train_workers=4),
     )

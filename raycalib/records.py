@@ -40,6 +40,7 @@ ANSWER = pa.schema(
         pa.field("log_likelihood", pa.float64()),  # sum over the answer's tokens, nats
         pa.field("option_log_likelihoods", pa.list_(pa.float64()), nullable=False),  # empty in the oe style
         pa.field("finish_reason", pa.string(), nullable=False),  # stop | length | error
+        pa.field("min_margin", pa.float64()),  # smallest distance of the two best logits; null where not known
         pa.field("n_cut", pa.int32(), nullable=False),  # tokens cut from the left, since the text was too long
         pa.field("error", pa.string()),
     ]
@@ -51,6 +52,11 @@ LABELLED = pa.schema(
         pa.field("query_label", pa.int8()),  # 1 correct, 0 not, null unscored
         pa.field("grader", pa.string(), nullable=False),
         pa.field("unscored_reason", pa.string()),
+        pa.field("judge", pa.string()),  # its model as its server names it; null where no model was asked
+        pa.field("judge_prompt", pa.string()),  # version of prompt and parser
+        pa.field("judged_on", pa.string()),  # date of the reply, which may have been kept for long; null without one
+        pa.field("verdict", pa.string()),  # the judge's reply as it came
+        pa.field("retryable", pa.bool_(), nullable=False),  # unscored, and to be asked again by a later run
     ]
 )
 

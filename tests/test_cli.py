@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-from raycalib.cli import BAD_INPUT, INTERRUPTED, SHORT_FLAGS, pipeline_config, run_job, simple_config
+from raycalib.cli import BAD_INPUT, INTERRUPTED, JUDGE_FLAGS, SHORT_FLAGS, pipeline_config, run_job, simple_config
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, DataError
+from raycalib.judging.settings import JudgeSettings
+from raycalib.lm.engines.settings import EngineSettings
 from raycalib.recipes import recipe
 from raycalib.sources import SourceSettings
 
@@ -51,6 +53,24 @@ def test_a_recipe_by_name(arguments: list[str]) -> None:
     assert parsed(*arguments) == recipe("smoke")
 
 
+def test_short_flags_of_the_judge() -> None:
+    config = parsed(
+        *("--grader", "judge", "--judge-model", "m", "--judge-base-url=http://127.0.0.1:9/v1", "--max-cost-usd", "2.5"),
+        *("--judge_prompt", "paper", "--judge-requests-per-minute", "60", "--judge.temperature", "None", "--estimate"),
+    )
+    judge = JudgeSettings(
+        model="m",
+        base_url="http://127.0.0.1:9/v1",
+        max_cost_usd=2.5,
+        prompt="paper",
+        requests_per_minute=60,
+        temperature=None,
+    )
+    assert config == replace(recipe("demo"), grader="judge", judge=judge, estimate=True)
+    for flag, whole in JUDGE_FLAGS.items():
+        assert hasattr(judge, whole.removeprefix("--judge.").replace("-", "_")), flag
+
+
 def test_short_flags_of_the_source() -> None:
     config = parsed("--dataset", "arc+eval:mmlu", "--data_root=/data/a=b", "--max-bad-rows", "0.1", "--paper-exact")
     source = SourceSettings(name="arc+eval:mmlu", data_root="/data/a=b", max_bad_rows=0.1, paper_exact=True)
@@ -86,6 +106,31 @@ def test_flags_are_laid_over_the_recipe() -> None:
         tuning=replace(smoke.tuning, kl_kind="forward", lora=replace(smoke.tuning.lora, rank=2)),
         ray=replace(smoke.ray, gpus_per_worker=0.5),
     )
+
+
+def test_the_engine_and_the_workers_have_short_flags() -> None:
+    demo = recipe("demo")
+    config = parsed("--engine", "vllm", "--workers", "1:8", "--ray.gpus-per-worker", "4")
+    assert config == replace(
+        demo,
+        engine=EngineSettings(name="vllm"),
+        ray=replace(demo.ray, min_workers=1, max_workers=8, gpus_per_worker=4.0),
+    )
+    assert parsed("--workers=3").ray == replace(demo.ray, min_workers=3, max_workers=3)
+    openai = parsed("--engine=openai", "--engine.base-url", "http://127.0.0.1:8000/v1").engine
+    assert (openai.name, openai.base_url) == ("openai", "http://127.0.0.1:8000/v1")
+
+
+@pytest.mark.parametrize("workers", ["0:4", "5:2", "many", "1:", ":3", "-1:2", "", "1:2:3"])
+def test_wrong_bounds_of_workers_are_named(workers: str) -> None:
+    with pytest.raises(ConfigError, match=r"workers: .* is not allowed; MIN:MAX such as 1:8") as raised:
+        parsed(f"--workers={workers}")
+    assert repr(workers) in str(raised.value)
+
+
+def test_workers_without_a_value_are_named() -> None:
+    with pytest.raises(ConfigError, match="workers: '' is not allowed"):
+        parsed("--out", "x", "--workers")
 
 
 def test_limits_by_split() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from raycalib.config import METHODS, PipelineConfig
 from raycalib.errors import ConfigError
+from raycalib.lm.engines.settings import EngineName, EngineSettings
 from raycalib.stages.settings import RaySettings
 from raycalib.tuning.settings import TuningSettings
 
@@ -47,7 +48,45 @@ def test_sharding_over_one_worker_is_refused() -> None:
 
 
 def test_a_trainer_takes_whole_gpus() -> None:
-    assert [RaySettings(gpus_per_worker=gpus).gpus_per_trainer for gpus in (0, 0.25, 1, 1.5, 2)] == [0, 1, 1, 2, 2]
+    assert [RaySettings(gpus_per_worker=gpus).gpus_per_trainer for gpus in (0, 0.25, 1, 1.5, 2)] == [0, 1, 1, 1, 1]
+
+
+def test_workers_that_use_transformers_take_at_most_one_gpu() -> None:
+    assert [RaySettings(gpus_per_worker=gpus).gpus_per_transformer for gpus in (0, 0.25, 1, 4)] == [0, 0.25, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "message"),
+    [
+        (
+            "transformers",
+            2.0,
+            "ray.gpus_per_worker: 2 is not allowed with --engine transformers, whose worker uses one",
+        ),
+        ("openai", 2.0, "ray.gpus_per_worker: 2 is not allowed with --engine openai"),
+        ("vllm", 1.5, "ray.gpus_per_worker: 1.5 is not allowed; a tensor-parallel group has whole GPUs"),
+    ],
+)
+def test_gpus_that_an_engine_cannot_use_are_refused(engine: EngineName, gpus: float, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        PipelineConfig(engine=EngineSettings(name=engine), ray=RaySettings(gpus_per_worker=gpus))
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus"), [("vllm", 0.5), ("vllm", 4.0), ("transformers", 0.5), ("transformers", 1.0)]
+)
+def test_fractions_and_tensor_parallel_groups_are_allowed(engine: EngineName, gpus: float) -> None:
+    assert (
+        PipelineConfig(engine=EngineSettings(name=engine), ray=RaySettings(gpus_per_worker=gpus)).ray.gpus_per_worker
+        == gpus
+    )
+
+
+def test_fewer_workers_at_most_than_at_least_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"ray\.max_workers: 2 is not allowed; at least ray\.min_workers \(3\), or 0"):
+        RaySettings(min_workers=3, max_workers=2)
+    assert RaySettings(min_workers=3).max_workers == 0
 
 
 def test_all_problems_are_named_at_once() -> None:

@@ -42,8 +42,10 @@ def test_a_prediction_keeps_what_figures_need() -> None:
 
 def test_what_may_be_missing() -> None:
     nullable = {schema: {field.name for field in schema if field.nullable} for schema in (LABELLED, FEATURES)}
-    assert nullable[LABELLED] == {"log_likelihood", "error", "query_label", "unscored_reason"}
-    assert nullable[FEATURES] == {"log_likelihood", "error", "logit_no", "logit_yes", "feature"}
+    judged = {"judge", "judge_prompt", "judged_on", "verdict"}
+    answered = {"log_likelihood", "min_margin", "error"}
+    assert nullable[LABELLED] == answered | {"query_label", "unscored_reason"} | judged
+    assert nullable[FEATURES] == answered | {"logit_no", "logit_yes", "feature"}
     assert {field.name for field in PREDICTION if field.nullable} == {"query_label", "logit", "p_correct"}
 
 

@@ -1,6 +1,8 @@
 """Starts or joins Ray, once and only when a stage has work to do."""
 
+from collections.abc import Mapping
 import logging
+import math
 import os
 from typing import NamedTuple
 
@@ -11,6 +13,8 @@ from raycalib.errors import ConfigError
 from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
 
+ROUNDING = 1e-9
+
 
 class PoolSize(NamedTuple):
     """Actors of a pool: how many at least, how many at once (what the cluster holds now), how many at most."""
@@ -18,6 +22,22 @@ class PoolSize(NamedTuple):
     smallest: int
     initial: int
     largest: int
+
+
+def workers_that_fit(resources: Mapping[str, float], cpus_each: float, gpus_each: float) -> int:
+    """Workers that a node with these resources holds; no worker spreads over nodes, and no fraction over GPUs.
+
+    >>> workers_that_fit({"CPU": 16, "GPU": 8}, 1, 0.4), workers_that_fit({"CPU": 16, "GPU": 1}, 1, 0.1)
+    (16, 10)
+    >>> workers_that_fit({"CPU": 16, "GPU": 4}, 1, 8), workers_that_fit({"CPU": 16, "GPU": 4}, 1, 2)
+    (0, 2)
+    """
+    by_cpu = math.floor(resources.get("CPU", 0) / cpus_each + ROUNDING)
+    if not gpus_each:
+        return by_cpu
+    gpus = resources.get("GPU", 0)
+    per_gpu = math.floor(1 / gpus_each + ROUNDING)
+    return min(by_cpu, math.floor(gpus) * per_gpu if gpus_each < 1 else math.floor(gpus / gpus_each + ROUNDING))
 
 
 class Cluster:
@@ -37,32 +57,36 @@ class Cluster:
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
         extra = {"_temp_dir": self.settings.temp_dir} if self.settings.temp_dir and address == "local" else {}
         say("starting a local Ray …" if address == "local" else f"joining the Ray cluster at {address} …")
-        ray.init(
-            address=address,
-            log_to_driver=True,
-            logging_level=logging.WARNING,
-            configure_logging=True,
-            **extra,
-        )
+        try:
+            ray.init(
+                address=address, log_to_driver=True, logging_level=logging.WARNING, configure_logging=True, **extra
+            )
+        except ConnectionError as error:
+            raise ConfigError(
+                f"ray.address: {address} does not answer: check host and port; where the cluster asks for a token, "
+                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
+            ) from error
         self._started_here = address == "local"
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         resources = ray.cluster_resources()
         say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
 
-    def pool_size(self, n_shards: int) -> PoolSize:
-        """The actors of a pool for so many shards."""
+    def pool_size(self, n_shards: int, gpus_per_worker: float | None = None) -> PoolSize:
+        """The actors of a pool for so many shards; GPUs are the settings' unless given."""
+        gpus_each = self.settings.gpus_per_worker if gpus_per_worker is None else gpus_per_worker
         self.connect()
-        resources = ray.cluster_resources()
-        fits = int(resources.get("CPU", 1) // self.settings.cpus_per_worker)
-        if self.settings.gpus_per_worker:
-            fits = min(fits, int(resources.get("GPU", 0) // self.settings.gpus_per_worker))
-        if not fits and not self.settings.max_workers:
-            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
-            raise ConfigError(
-                f"ray: a worker needs {self.settings.cpus_per_worker:g} CPUs, {self.settings.gpus_per_worker:g} GPUs, "
-                f"the cluster has {cpus:g} and {gpus:g}: lower --ray.gpus-per-worker or, where the cluster grows by "
-                "itself, say how far with --ray.max-workers"
-            )
+        cpus_each = self.settings.cpus_per_worker
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        fits = sum(workers_that_fit(resources, cpus_each, gpus_each) for resources in nodes)
+        if not fits:
+            has = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
+            needs = f"a worker needs {cpus_each:g} CPUs, {gpus_each:g} GPUs on one node, the cluster's nodes have {has}"
+            if not self.settings.max_workers:
+                raise ConfigError(
+                    f"ray: {needs}: lower --ray.gpus-per-worker or, where the cluster grows by itself, say how far "
+                    "with --workers or --ray.max-workers"
+                )
+            say(f"  {needs}: waiting until the cluster grows; if it does not, lower --ray.gpus-per-worker")
         most = max(1, min(self.settings.max_workers or fits, n_shards))
         least = min(self.settings.min_workers, most)
         return PoolSize(least, max(least, min(fits, most)), most)

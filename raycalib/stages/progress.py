@@ -1,8 +1,9 @@
 """Progress of long steps as plain lines, readable in a terminal, a log file and ``ray job logs``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import sys
 import time
+from typing import Any
 
 from raycalib.printable import printable_lines
 
@@ -19,16 +20,22 @@ def say(text: str) -> None:
 
 
 class ShardProgress:
-    """One line every few seconds: shards and rows done, rate, time left."""
+    """One line every few seconds: shards and rows done, rates, padding, time left.
+
+    Attributes:
+        figures: sums of what the workers count, such as ``tokens_read``, ``tokens_generated``, ``padded_positions``.
+        first_shard_s: seconds until the first shard was done, the loading of models among them.
+    """
 
     def __init__(self, title: str, n_shards: int, every_s: float = 5.0) -> None:
         self.title, self.n_shards, self.every_s = title, n_shards, every_s
         self.shards = self.rows = self.errors = 0
+        self.figures: dict[str, float] = {}
         self.started = time.monotonic()
         self.first_shard_s: float | None = None
         self._said = 0.0
 
-    def add(self, rows: int, errors: int) -> None:
+    def add(self, rows: int, errors: int, figures: Mapping[str, float] | None = None) -> None:
         """Counts one finished shard."""
         now = time.monotonic()
         if self.first_shard_s is None:
@@ -36,6 +43,8 @@ class ShardProgress:
         self.shards += 1
         self.rows += rows
         self.errors += errors
+        for name, value in (figures or {}).items():
+            self.figures[name] = self.figures.get(name, 0) + value
         if now - self._said >= self.every_s or self.shards == self.n_shards:
             self._said = now
             say(self.line(now - self.started))
@@ -47,5 +56,39 @@ class ShardProgress:
         errors = f" · {self.errors:,} rows failed" if self.errors else ""
         return (
             f"  {self.title}: {self.shards}/{self.n_shards} shards · {self.rows:,} rows · {rate:,.0f} rows/s"
-            f"{errors} · {seconds:.0f} s" + (f", about {left:.0f} s left" if self.shards < self.n_shards else "")
+            f"{self._of_work(seconds)}{errors} · first shard after {self.first_shard_s or seconds:.0f} s"
+            f" · {seconds:.0f} s" + (f", about {left:.0f} s left" if self.shards < self.n_shards else "")
         )
+
+    def _of_work(self, seconds: float) -> str:
+        if "requests" in self.figures:
+            cost = self.figures.get("cost_usd", 0.0)
+            asked = f" · {self.figures['requests']:,.0f} requests, {self.figures['cached']:,.0f} replies known"
+            return asked + (f", ${cost:.4f}" if cost else "")
+        if not self._tokens:
+            return ""
+        return f" · {self._tokens / seconds:,.0f} tokens/s · {self.padding_share:.1%} padding"
+
+    @property
+    def _tokens(self) -> float:
+        return self.figures.get("tokens_read", 0) + self.figures.get("tokens_generated", 0)
+
+    @property
+    def padding_share(self) -> float:
+        """Positions computed for nothing, of all; in [0, 1]."""
+        padded = self.figures.get("padded_positions", 0)
+        return padded / max(1, self._tokens + padded)
+
+    def details(self) -> dict[str, Any]:
+        """What the manifest keeps of this run: seconds, rows, rates per second, and the workers' own figures."""
+        seconds = time.monotonic() - self.started
+        kept: dict[str, Any] = {
+            "seconds": round(seconds, 3),
+            "rows_this_run": self.rows,
+            "first_shard_s": None if self.first_shard_s is None else round(self.first_shard_s, 3),
+            "rows_per_s": round(self.rows / seconds, 3) if seconds else 0.0,
+        }
+        if self._tokens:
+            kept["tokens_per_s"] = round(self._tokens / seconds, 1)
+            kept["padding_share"] = round(self.padding_share, 4)
+        return kept | ({"figures_this_run": dict(self.figures)} if self.figures else {})

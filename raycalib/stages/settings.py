@@ -15,7 +15,8 @@ class RaySettings:
         temp_dir: of a local Ray; None is Ray's own.
         min_workers: actors that a pool starts with.
         max_workers: actors that a pool may grow to; 0 is as many as the cluster can hold.
-        gpus_per_worker: GPUs of one actor, fractions allowed; a trainer takes whole ones, rounded up. 0 uses CPUs.
+        gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
+            Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.
         cpus_per_worker: CPUs of one actor or trainer.
         train_workers: workers of a trainer.
     """
@@ -29,9 +30,14 @@ class RaySettings:
     train_workers: int = 2
 
     @property
+    def gpus_per_transformer(self) -> float:
+        """GPUs of one actor that uses transformers, which cannot spread over several."""
+        return min(1.0, self.gpus_per_worker)
+
+    @property
     def gpus_per_trainer(self) -> int:
         """Whole GPUs of one trainer: a process group cannot have two workers on one GPU."""
-        return math.ceil(self.gpus_per_worker)
+        return math.ceil(self.gpus_per_transformer)
 
     def __post_init__(self) -> None:
         problems = [
@@ -39,6 +45,11 @@ class RaySettings:
             for name, least in (("min_workers", 1), ("max_workers", 0), ("gpus_per_worker", 0), ("train_workers", 1))
             if getattr(self, name) < least
         ]
+        if 0 < self.max_workers < self.min_workers:
+            problems.append(
+                f"ray.max_workers: {self.max_workers} is not allowed; at least ray.min_workers ({self.min_workers}), "
+                "or 0 for as many as the cluster can hold"
+            )
         if self.cpus_per_worker <= 0:
             problems.append(f"ray.cpus_per_worker: {self.cpus_per_worker} is not allowed; above 0")
         if problems:

@@ -1,10 +1,9 @@
 """Maps a directory of shards to another through a pool of Ray Data actors; the unit of work is one shard."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-import time
-import traceback
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+import json
+from typing import Any
 import warnings
 
 import pyarrow as pa
@@ -12,25 +11,17 @@ import ray
 from ray.data import ActorPoolStrategy
 from ray.util.annotations import RayDeprecationWarning
 
-from raycalib.errors import DataError
-from raycalib.records import Row
+from raycalib.stages.close_rows import list_close_rows
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
+from raycalib.stages.parked import parked_names, sum_figures
 from raycalib.stages.progress import ShardProgress, say
-from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest, write_shard
+from raycalib.stages.shard_map import ShardMap, ShardWorker
+from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
 
-MAX_ACTOR_RESTARTS = 3
 MAX_SHARD_RETRIES = 2
 POOL_GROWS_ABOVE = 0.75
-
-
-class ShardWorker(Protocol):
-    """Built once per actor from a plain configuration; ``process`` maps the rows of one shard."""
-
-    def __init__(self, config: Any) -> None: ...
-
-    def process(self, rows: list[Row]) -> list[Row]:
-        """Output rows; a row that failed has its ``error`` set, none is left out."""
+UNSCORED = "unscored_reason"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +35,13 @@ class ShardStage:
         identity: what decides the result, plain values; hashed and kept in the manifest.
         schema: of the output rows.
         cut_column: of the output, how many tokens of a row were cut off, to be counted; empty where nothing is cut.
+        margin_column: of the output, how close a row's answer was to another; close ones are counted and listed in
+            ``close_rows.jsonl``; empty where there is none.
         needs_model: workers are actors that load a model once, on the pool's CPUs and GPUs; others are tasks of one
             CPU.
+        gpus: of one actor; None is what the cluster's settings say.
+        keeps_figures: what its worker counts is kept with each shard, and summed over all runs in the manifest.
+        details: more for the manifest, plain values.
     """
 
     name: str
@@ -56,13 +52,17 @@ class ShardStage:
     schema: pa.Schema
     needs_model: bool
     cut_column: str = ""
+    margin_column: str = ""
+    gpus: float | None = None
+    keeps_figures: bool = False
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, cluster: Cluster) -> StageOutput:
     """Runs what is missing of a stage and writes its manifest.
 
     Raises:
-        StageError: shards could not be made, with their names and the first cause; those made stay.
+        StageError: shards could not be made or have rows to be done again, with the first cause; what is made stays.
     """
     key = stage_key(stage.name, stage.identity, [source.key])
     place = stage_place(out, stage.name, stage.variant, key)
@@ -75,42 +75,48 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
         say(f"  {title}: {len(expected) - len(missing)} of {len(expected)} shards are there, doing the rest")
     progress = ShardProgress(title, len(missing))
     causes: dict[int, str] = {}
+    n_parked = 0
     if missing:
         try:
             for status in _statuses(stage, source, place, missing, cluster):
                 if status["cause"]:
                     causes[int(status["shard"])] = str(status["cause"])
-                progress.add(int(status["rows"]), int(status["errors"]))
+                n_parked += int(status["parked"])
+                progress.add(int(status["rows"]), int(status["errors"]), json.loads(status["figures"]))
         except ray.exceptions.RayError as error:
             causes[-1] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     shards = find_shards(place)
     failed = [index for index in expected if index not in shards]
     if failed:
-        names = ", ".join(expected[index] for index in failed[:5]) + (" …" if len(failed) > 5 else "")
-        cause = next(iter(causes.values()), "its worker died each time; see the Ray logs for the cause")
-        raise StageError(
-            f"{title}: {len(failed)} of {len(expected)} shards failed ({names}): {cause}; "
-            "run the same command again to retry only these"
-        )
+        raise _not_made(title, [expected[index] for index in failed], len(expected), n_parked, causes)
     ordered = tuple(shards[index] for index in expected)
-    counts = _counts(stage, source, place, ordered)
-    if n_cut := counts.get("cut_on_the_left"):
-        say(f"  {title}: {n_cut:,} rows were longer than the model can read and lost the left of their context")
     manifest = Manifest(
         stage=stage.name,
         key=key,
         config=dict(stage.identity),
         inputs=(source.key,),
         shards=ordered,
-        counts=counts,
-        details={
-            "seconds": round(time.monotonic() - progress.started, 3),
-            "rows_this_run": progress.rows,
-            "first_shard_s": progress.first_shard_s,
-        },
+        counts=_said_counts(stage, source, place, ordered, title),
+        details={**progress.details(), **stage.details, **_kept_figures(stage, place, ordered)},
     )
     write_manifest(place, manifest)
     return StageOutput(place=place, manifest=manifest, was_done=False)
+
+
+def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, causes: dict[int, str]) -> StageError:
+    """What is missing, and why."""
+    cause = next(iter(causes.values()), "its worker died each time; see the Ray logs for the cause")
+    if n_parked:
+        return StageError(
+            f"{title}: {n_parked:,} rows are parked, the others are kept: {cause}; "
+            "run the same command again to do only these, or with --judge.give-up True to leave those unscored that "
+            "are asked and get no reply"
+        )
+    names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
+    return StageError(
+        f"{title}: {len(failed)} of {n_shards} shards failed ({names}): {cause}; "
+        "run the same command again to retry only these"
+    )
 
 
 def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster) -> Any:
@@ -119,21 +125,22 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
     dataset = ray.data.from_items(
         [{"shard": index, "name": source.shards[index]} for index in missing], override_num_blocks=len(missing)
     )
-    arguments = (stage.worker, stage.config, source.place, place, stage.schema)
+    arguments = (stage.worker, stage.config, source.place, place, stage.schema, stage.keeps_figures)
     settings = cluster.settings
     with warnings.catch_warnings():
         # Ray 2.60 deprecates ray_remote_args_fn before it has another parameter for the bounds of retries.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         if not stage.needs_model:
             mapped = dataset.map_batches(
-                _ShardMap(*arguments), batch_size=1, num_cpus=1, ray_remote_args_fn=_bounded_task_retries
+                ShardMap(*arguments), batch_size=1, num_cpus=1, ray_remote_args_fn=_bounded_task_retries
             )
             return mapped.iter_rows()
-        size = cluster.pool_size(len(missing))
+        gpus = settings.gpus_per_worker if stage.gpus is None else stage.gpus
+        size = cluster.pool_size(len(missing), gpus)
         # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
         ray.data.DataContext.get_current().autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
         mapped = dataset.map_batches(
-            _ShardMap,
+            ShardMap,
             fn_constructor_args=arguments,
             batch_size=1,
             compute=ActorPoolStrategy(
@@ -143,7 +150,7 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
                 max_tasks_in_flight_per_actor=1,  # a shard waiting behind a deadly one would die with it
             ),
             num_cpus=settings.cpus_per_worker,
-            num_gpus=settings.gpus_per_worker,
+            num_gpus=gpus,
             ray_remote_args_fn=_bounded_actor_retries,
         )
     return mapped.iter_rows()
@@ -155,62 +162,41 @@ def _bounded_task_retries() -> dict[str, Any]:
 
 
 def _bounded_actor_retries() -> dict[str, Any]:
-    """Ray's own defaults retry a shard that kills its worker for ever."""
-    return {"max_restarts": MAX_ACTOR_RESTARTS, "max_task_retries": MAX_SHARD_RETRIES}
+    """Ray's own defaults retry a shard that kills its worker for ever.
 
-
-class _ShardMap:
-    """Reads a shard, lets the worker process it, writes the result; never raises.
-
-    The worker is built at the first shard, so that a model that cannot be loaded is a shard's failure with a cause.
+    The actors themselves come back without end: a pool whose last actor may not be restarted waits for ever.
     """
+    return {"max_restarts": -1, "max_task_retries": MAX_SHARD_RETRIES}
 
-    def __init__(
-        self, worker: type[ShardWorker], config: Any, source: Location, target: Location, schema: pa.Schema
-    ) -> None:
-        self.make, self.config = worker, config
-        self.source, self.target, self.schema = source, target, schema
-        self.worker: ShardWorker | None = None
-        self.broken = ""
 
-    def _ready(self) -> ShardWorker:
-        """The worker; one that could not be built is not tried again for every shard."""
-        if self.broken:
-            raise RuntimeError(self.broken)
-        if self.worker is None:
-            try:
-                self.worker = self.make(self.config)
-            except Exception as error:
-                self.broken = f"{type(error).__name__}: {error}"
-                raise
-        return self.worker
+def _said_counts(
+    stage: ShardStage, source: StageOutput, place: Location, shards: tuple[str, ...], title: str
+) -> dict[str, int]:
+    """The counts, after saying what a user should know of them."""
+    counts = _counts(stage, source, place, shards)
+    if n_cut := counts.get("cut_on_the_left"):
+        say(f"  {title}: {n_cut:,} rows were longer than the model can read and lost the left of their context")
+    if stage.margin_column:
+        counts["close"] = list_close_rows(place, shards, stage.margin_column, title)
+    return counts
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        shard, name = int(batch["shard"][0]), str(batch["name"][0])
-        rows = errors = 0
-        cause = ""
-        try:
-            worker = self._ready()
-            given = read_shard(self.source, name)
-            results = worker.process(given)
-            if [row["row_id"] for row in results] != [row["row_id"] for row in given]:
-                raise DataError(f"{self.make.__name__} did not return each row once and in order")
-            write_shard(self.target, shard, results, self.schema)
-            rows, errors = len(results), sum(1 for row in results if row.get("error"))
-        except Exception as error:
-            traceback.print_exc()
-            cause = f"{type(error).__name__}: {error}"
-        return {"shard": [shard], "rows": [rows], "errors": [errors], "cause": [cause]}
+
+def _kept_figures(stage: ShardStage, place: Location, shards: tuple[str, ...]) -> dict[str, float]:
+    """What the stage's shards took, those that were parked among them."""
+    return sum_figures(place, [*shards, *parked_names(place)]) if stage.keeps_figures else {}
 
 
 def _counts(stage: ShardStage, source: StageOutput, place: Location, shards: tuple[str, ...]) -> dict[str, int]:
     """Rows in, out, failed and cut, read back from what was written."""
-    wanted = [name for name in ("row_id", "error", stage.cut_column) if name in stage.schema.names]
-    rows_out = errors = cut = 0
+    wanted = [name for name in ("row_id", "error", UNSCORED, stage.cut_column) if name in stage.schema.names]
+    rows_out = errors = cut = unscored = 0
     for name in shards:
         rows = read_shard(place, name, wanted)
         rows_out += len(rows)
         errors += sum(1 for row in rows if row.get("error"))
+        unscored += sum(1 for row in rows if row.get(UNSCORED))
         cut += sum(1 for row in rows if row.get(stage.cut_column))
     counts = {"in": source.manifest.counts.get("out", 0), "out": rows_out, "errors": errors}
+    if UNSCORED in stage.schema.names:
+        counts["unscored"] = unscored
     return counts | {"cut_on_the_left": cut} if stage.cut_column else counts

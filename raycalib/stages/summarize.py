@@ -26,6 +26,7 @@ def summarize(
     n_resamples: int,
     out: Location,
     cluster: Cluster,
+    notes: Sequence[str] = (),
 ) -> tuple[list[dict[str, Any]], bool]:
     """Writes ``report/summary.json``, ``report.json`` and ``index.html``; returns the summary and whether it was there.
 
@@ -36,6 +37,7 @@ def summarize(
         n_resamples: of the bootstrap.
         out: the run's directory.
         cluster: where cells are computed.
+        notes: what a reader of the figures must know, such as who judged.
     """
     place = out / "report"
     key = stage_key("report", {"n_resamples": n_resamples}, [output.key for output in predictions])
@@ -58,7 +60,7 @@ def summarize(
         "tasks": _tasks(cells),
         "training": list(trainings),
         "temperatures": _temperatures(predictions),
-        "notes": baseline_remarks(summary),
+        "notes": [*notes, *baseline_remarks(summary)],
     }
     place.write_json(SUMMARY_NAME, summary)
     place.write_bytes(PAGE_NAME, render_page(report).encode())

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError
 from raycalib.judging.settings import JudgeSettings
 
@@ -59,3 +60,11 @@ def test_what_decides_replies_is_the_identity_and_limits_are_not() -> None:
     local = JudgeSettings(model="m", engine="transformers")
     assert local.identity() == JudgeSettings(model="m", engine="transformers", base_url="http://a/v1").identity()
     json.dumps(asdict(one))
+
+
+def test_a_run_that_judges_needs_a_model_and_an_estimate_a_judge() -> None:
+    with pytest.raises(ConfigError, match=r"judge\.model: the grader 'judge' needs a model; name one by --judge-model"):
+        PipelineConfig(grader="judge")
+    with pytest.raises(ConfigError, match="estimate: only a judge costs anything; add --grader judge"):
+        PipelineConfig(estimate=True)
+    assert PipelineConfig(grader="judge", judge=JudgeSettings(model="m"), estimate=True).judge.model == "m"

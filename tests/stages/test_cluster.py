@@ -24,10 +24,19 @@ def test_a_pool_takes_what_fits_and_no_more_than_its_shards() -> None:
     assert Cluster(RaySettings(min_workers=3, max_workers=4)).pool_size(10) == (3, 3, 4)
 
 
-def test_a_pool_that_cannot_fit_says_what_it_needs() -> None:
-    with pytest.raises(ConfigError, match="needs 1 CPUs, 2 GPUs, the cluster has 2 and 1"):
+def test_a_stage_may_need_other_gpus_than_the_settings_say() -> None:
+    tensor_parallel = Cluster(RaySettings(gpus_per_worker=4))
+    assert tensor_parallel.pool_size(10, gpus_per_worker=1) == (1, 1, 1)
+    assert tensor_parallel.pool_size(10, gpus_per_worker=0) == (1, 2, 2)
+    with pytest.raises(ConfigError, match="needs 1 CPUs, 4 GPUs on one node, the cluster's nodes have 2 and 1"):
+        tensor_parallel.pool_size(10)
+
+
+def test_a_pool_that_cannot_fit_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match="needs 1 CPUs, 2 GPUs on one node, the cluster's nodes have 2 and 1"):
         Cluster(RaySettings(gpus_per_worker=2)).pool_size(10)
     assert Cluster(RaySettings(gpus_per_worker=2, max_workers=4)).pool_size(10) == (1, 1, 4)
+    assert "waiting until the cluster grows" in capsys.readouterr().out
 
 
 def test_a_trainer_that_cannot_fit_says_what_it_needs() -> None:

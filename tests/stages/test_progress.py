@@ -1,8 +1,46 @@
 import pytest
 
-from raycalib.stages.progress import say
+from raycalib.stages.progress import ShardProgress, say
 
 
 def test_names_in_a_line_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     say("file:my\x1b[2J.csv: question is 'q\u202e'\n  second line")
     assert capsys.readouterr().out == "file:my\\x1b[2J.csv: question is 'q\\u202e'\n  second line\n"
+
+
+def test_the_line_shows_rates_padding_and_the_first_shard(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = ShardProgress("answers m", 4, every_s=0.0)
+    progress.add(100, 1, {"tokens_read": 700, "tokens_generated": 100, "padded_positions": 200})
+    progress.first_shard_s = 3.0
+    # 800 tokens in 10 s; 200 of 1,000 positions were padding; three shards are left at ten seconds each.
+    assert progress.line(10.0) == (
+        "  answers m: 1/4 shards · 100 rows · 10 rows/s · 80 tokens/s · 20.0% padding · 1 rows failed"
+        " · first shard after 3 s · 10 s, about 30 s left"
+    )
+    assert "answers m: 1/4 shards" in capsys.readouterr().out
+
+
+def test_stages_without_tokens_say_nothing_of_them() -> None:
+    progress = ShardProgress("labelled m", 1)
+    progress.add(5, 0)
+    line = progress.line(2.0)
+    assert "tokens" not in line
+    assert "padding" not in line
+    assert set(progress.details()) == {"seconds", "rows_this_run", "first_shard_s", "rows_per_s"}
+
+
+def test_the_manifest_keeps_sums_and_shares(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = ShardProgress("answers m", 2, every_s=0.0)
+    progress.add(3, 0, {"tokens_read": 50, "tokens_generated": 10, "padded_positions": 20, "memory_retries": 1})
+    progress.add(4, 0, {"tokens_read": 20, "tokens_generated": 0, "padded_positions": 0, "memory_retries": 0})
+    details = progress.details()
+    assert details["figures_this_run"] == {
+        "tokens_read": 70,
+        "tokens_generated": 10,
+        "padded_positions": 20,
+        "memory_retries": 1,
+    }
+    assert details["padding_share"] == 0.2
+    assert details["rows_this_run"] == 7
+    assert details["tokens_per_s"] == pytest.approx(80 / 7 * details["rows_per_s"], rel=0.01)
+    assert 0 <= details["first_shard_s"] <= details["seconds"]

@@ -9,13 +9,14 @@ import time
 import pyarrow as pa
 import pytest
 import ray
+import torch
 
 from raycalib.records import Row
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.settings import RaySettings
 from raycalib.stages.shard_stage import ShardStage, run_shard_stage
-from raycalib.storage import Location, Manifest, find_shards, read_rows, write_manifest, write_shard
+from raycalib.storage import Location, Manifest, find_shards, read_rows, read_shard, write_manifest, write_shard
 
 # Ray itself warns of its own deprecations.
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
@@ -38,7 +39,7 @@ class DoublingWorker:
 
     def process(self, rows: list[Row]) -> list[Row]:
         with Path(self.config.log).open("a", encoding="utf-8") as file:
-            file.write(f"{rows[0]['row_id']}\n")
+            file.write(f"{rows[0]['row_id'] if rows else 'empty'}\n")
         if any(row["value"] == self.config.deadly for row in rows):
             os.kill(os.getpid(), signal.SIGKILL)
         if any(row["value"] == self.config.bad for row in rows):
@@ -130,6 +131,94 @@ def test_a_bad_shard_is_named_and_a_rerun_does_only_that_one(tmp_path, source, c
     done = run_shard_stage(stage(tmp_path), source, out, cluster)
     assert journal(tmp_path)[len(before) :] == ["r20"]
     assert [row["value"] for row in done.rows()] == [2 * value for value in range(60)]
+
+
+def test_an_empty_shard_and_one_of_a_single_row_are_shards_too(tmp_path, cluster):
+    place = Location(str(tmp_path / "in"))
+    single = {"row_id": "r0", "value": 4, "error": None}
+    names = tuple(write_shard(place, shard, rows, SCHEMA) for shard, rows in enumerate([[], [single], []]))
+    manifest = Manifest(stage="in", key="k", config={}, shards=names, counts={"out": 1})
+    source = StageOutput(place=place, manifest=manifest, was_done=False)
+    done = run_shard_stage(stage(tmp_path), source, Location(str(tmp_path / "out")), cluster)
+    assert [len(read_shard(done.place, name)) for name in done.shards] == [0, 1, 0]
+    assert [row["value"] for row in done.rows()] == [8]
+    assert done.manifest.counts == {"in": 1, "out": 1, "errors": 0}
+    assert sorted(journal(tmp_path)) == ["empty", "empty", "r0"]
+
+
+class FailingDevice(DoublingWorker):
+    """Loses its device at the first shard of the first process, and cannot be built at first in the second."""
+
+    def __init__(self, config: DoublingConfig) -> None:
+        super().__init__(config)
+        log = Path(f"{config.log}-built")
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+        if len(log.read_text(encoding="utf-8").split()) == 2:
+            raise torch.OutOfMemoryError("another process is still ending")
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        if len(Path(f"{self.config.log}-built").read_text(encoding="utf-8").split()) == 1:
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered")
+        return super().process(rows)
+
+
+def test_a_worker_whose_device_is_lost_ends_and_one_that_cannot_load_yet_tries_again(tmp_path, source):
+    failing = replace(stage(tmp_path), worker=FailingDevice)
+    one_worker = Cluster(RaySettings(max_workers=1))
+    done = run_shard_stage(failing, source, Location(str(tmp_path / "out")), one_worker)
+    assert done.manifest.counts["out"] == 60
+    first, second, third = (tmp_path / "journal-built").read_text().split()
+    assert first != second == third
+
+
+def test_a_pool_of_one_outlives_two_shards_that_kill_their_process(tmp_path, source):
+    deadly = replace(stage(tmp_path), worker=TwiceDeadly)
+    with pytest.raises(StageError, match=r"2 of 6 shards failed \(part-00001.*part-00004"):
+        run_shard_stage(deadly, source, Location(str(tmp_path / "out")), Cluster(RaySettings(max_workers=1)))
+
+
+class TwiceDeadly(DoublingWorker):
+    def process(self, rows: list[Row]) -> list[Row]:
+        if {row["value"] for row in rows} & {15, 45}:
+            os._exit(1)
+        return super().process(rows)
+
+
+class CountingWorker(DoublingWorker):
+    def take_figures(self) -> dict[str, int]:
+        return {"tokens_read": 30, "tokens_generated": 10, "padded_positions": 10}
+
+
+def test_figures_of_the_workers_and_close_rows_are_in_the_manifest_and_not_in_the_shards(tmp_path, source, cluster):
+    counting = replace(stage(tmp_path), worker=CountingWorker, margin_column="value")
+    done = run_shard_stage(counting, source, Location(str(tmp_path / "out")), cluster)
+    assert done.manifest.counts == {"in": 60, "out": 60, "errors": 30, "close": 1}  # row r0 has the value 0
+    assert done.place.read_json("close_rows.jsonl") == {"row_id": "r0", "min_margin": 0}
+    details = done.manifest.details
+    assert details["figures_this_run"] == {"tokens_read": 180, "tokens_generated": 60, "padded_positions": 60}
+    assert details["padding_share"] == 0.2
+    assert read_shard(done.place, done.shards[0])[0].keys() == set(SCHEMA.names)
+
+
+class LoadingWorker(DoublingWorker):
+    """Writes down which process it was built in."""
+
+    def __init__(self, config: DoublingConfig) -> None:
+        super().__init__(config)
+        with Path(f"{config.log}-loaded").open("a", encoding="utf-8") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+@pytest.mark.parametrize("gpus", [0.5, 1.0])
+def test_each_actor_loads_once_on_its_share_of_a_gpu(tmp_path, source, cluster, gpus):
+    loading = replace(stage(tmp_path), worker=LoadingWorker, gpus=gpus)
+    done = run_shard_stage(loading, source, Location(str(tmp_path / "out")), cluster)
+    assert done.manifest.counts["out"] == 60
+    loaded = (tmp_path / "journal-loaded").read_text().split()
+    assert len(loaded) == len(set(loaded))
+    assert 1 <= len(loaded) <= 2
+    assert len(journal(tmp_path)) == 6
 
 
 @pytest.mark.parametrize("needs_model", [True, False])

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 import os
+from pathlib import Path
 import socket
 import subprocess
 import sys
@@ -15,6 +17,11 @@ import pytest
 
 pytest.importorskip("vllm", reason="needs vLLM: make test-vllm")
 
+from raycalib.judging import judge_prompt
+from raycalib.judging.desk import LocalDesk
+from raycalib.judging.remote_judge import RemoteJudge
+from raycalib.judging.reply_cache import ReplyCache
+from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.openai_engine import OpenAiEngine
 from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.engines.vllm_engine import VllmEngine
@@ -23,6 +30,10 @@ from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.names import EMBEDDED_ROOT, find_model
 from raycalib.prompts import Example, sanitize
 from raycalib.sources import RefusedRow, SourceSettings, draw_questions
+from raycalib.stages.workers.local_judge import LocalJudge
+from raycalib.stages.workers.model import ModelWorkerConfig
+from raycalib.storage import Location
+from tests.judging.tiny_judge import NAME, write_tiny_judge
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(1200)]
 
@@ -83,6 +94,27 @@ def test_the_answers_are_those_of_the_transformers_engine(expected: list[Generat
     assert engine.counts.padded_positions == 0
 
 
+def test_a_text_at_the_end_of_the_window_and_those_beyond_it() -> None:
+    """The engine cuts and refuses as the transformers engine does."""
+    tokenizer, cue = load_tokenizer(SOURCE), "\nAnswer:"
+    text = "Question: What is the capital of France?"
+    n = len(tokenizer(text + cue)["input_ids"])
+    asked = [
+        GenerationRequest(text + cue, kept=cue),  # just fits
+        GenerationRequest(f"{text} {text}{cue}", kept=cue),  # loses its left
+        GenerationRequest(text + cue * 50, kept=cue * 50),  # the target prompt alone does not fit
+    ]
+    most = n + MAX_NEW_TOKENS
+    model = load_causal_lm(SOURCE, "float32", use_gpu=False)
+    wanted = GreedyGenerator(model, tokenizer, MAX_NEW_TOKENS, max_tokens=most).generate(asked)
+    given = VllmEngine(SOURCE, "float32", MAX_NEW_TOKENS, most, gpus=0, gpu_memory_share=0.9).generate(asked)
+    assert [one.n_cut > 0 for one in wanted] == [False, True, False]
+    assert wanted[2].error is not None
+    for one, other in zip(wanted, given, strict=True):
+        assert (one.n_cut, one.error) == (other.n_cut, other.error)
+        assert sanitize(one.output) == sanitize(other.output)
+
+
 @contextmanager
 def served(directory: str, name: str) -> Iterator[str]:
     """The address of a vLLM server of the model."""
@@ -112,3 +144,27 @@ def test_a_vllm_server_gives_the_same_answers_through_the_openai_engine(expected
         settings = EngineSettings(name="openai", base_url=url, served_model="standin")
         given = OpenAiEngine(settings, SOURCE.path, MAX_NEW_TOKENS).generate(requests()[:100])
     assert unexplained(expected[:100], given) == []
+
+
+def test_a_vllm_server_judges_as_the_model_does_in_the_worker(tmp_path: Path) -> None:
+    directory, place = write_tiny_judge(tmp_path), Location(str(tmp_path / "cache"))
+    make = judge_prompt("strict").messages
+    asked = [make(f"What is {i} + {i}?", str(2 * i), str(2 * i if i % 2 else i)) for i in range(200)]
+    local = JudgeSettings(model=str(directory), engine="transformers", max_output_tokens=1)
+    config = ModelWorkerConfig(
+        source=find_model(str(directory)), dtype="float32", use_gpu=False, max_batch_tokens=8192, max_new_tokens=1
+    )
+    wanted = LocalJudge(config, ReplyCache(place, local)).replies(asked)
+    assert {outcome.text for outcome in wanted} == {"yes", "no"}
+    by_vllm = replace(config, engine=EngineSettings(name="vllm"))
+    in_worker = LocalJudge(by_vllm, ReplyCache(place, replace(local, engine="vllm"))).replies(asked)
+    assert sum(one.text != other.text for one, other in zip(wanted, in_worker, strict=True)) <= 1
+    with served(str(directory), NAME) as url:
+        settings = JudgeSettings(model=NAME, base_url=url, max_output_tokens=1, concurrency=32)
+        judge = RemoteJudge(settings, ReplyCache(place, settings), LocalDesk(), None)
+        given = judge.replies(asked)
+        judge.close()
+    differ = sum(one.text != other.text for one, other in zip(wanted, given, strict=True))
+    print(f"{differ} of {len(asked)} verdicts differ")
+    assert differ <= 1, "the two words' logits are rarely close"
+    assert judge.tally.requests == len(asked)

@@ -1,0 +1,146 @@
+"""Answers to be labelled from where they lie: a finished stage, a directory of parquet files, or a single file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from raycalib.errors import DataError
+from raycalib.hashing import stable_hash, text_hash
+from raycalib.records import ANSWER, PROMPT_STYLES, Row
+from raycalib.sources.files.raw_row import RawRow
+from raycalib.sources.reading import READERS, local_table
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.storage import Location, Manifest, read_manifest, write_manifest, write_shard
+
+QUESTION_COLUMNS = ("question", "context")
+LABEL_COLUMN = "label"
+LABELS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "no": 0, "yes": 1, "false": 0, "true": 1}
+
+
+def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
+    """Answer records in shards.
+
+    A stage's directory is taken as it is. Of anything else the rows are written as shards into the run's directory; a
+    row that lacks a column stays, with ``error`` set.
+
+    Args:
+        given: a stage's directory (any URI), a local directory of parquet files, or a local parquet, jsonl or csv file
+            with the columns ``question``, ``target`` and ``answer``, and perhaps ``style``.
+        out: the run's directory.
+        rows_per_shard: at most so many.
+
+    Raises:
+        DataError: it is none of these, or has no rows.
+        StorageError: it cannot be read.
+    """
+    place = Location(given).absolute()
+    manifest = read_manifest(place)
+    if manifest is not None:
+        return StageOutput(place=place, manifest=manifest, was_done=True)
+    if not place.is_local:
+        raise DataError(f"answers: {given} has no manifest.json; name the directory of a finished stage")
+    files = _files(place.local_path, given)
+    tables = [local_table(path) for path in files]
+    identity = {"files": [table.fingerprint() for table in tables], "rows_per_shard": rows_per_shard}
+    key = stage_key("answers", identity, [])
+    target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
+    if done := finished(target, key):
+        return done
+    rows = [_answer(raw, table.place) for table in tables for raw in table.rows(None)]
+    if not rows:
+        raise DataError(f"answers: {given} has no rows")
+    shards = tuple(
+        write_shard(target, index, rows[start : start + rows_per_shard], ANSWER)
+        for index, start in enumerate(range(0, len(rows), rows_per_shard))
+    )
+    counts = {"in": len(rows), "out": len(rows), "errors": sum(1 for row in rows if row["error"])}
+    write_manifest(target, Manifest(stage="answers", key=key, config=identity, shards=shards, counts=counts))
+    written = read_manifest(target)
+    assert written is not None, "it was just written"
+    return StageOutput(place=target, manifest=written, was_done=False)
+
+
+def _files(path: Path, given: str) -> list[Path]:
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet"))
+        if not files:
+            raise DataError(f"answers: {given} has neither a manifest.json nor parquet files")
+        return files
+    if path.suffix not in READERS or not path.is_file():
+        raise DataError(f"answers: {given} is neither a directory nor a file ending in {', '.join(READERS)}")
+    return [path]
+
+
+def person_labels(given: str) -> list[int]:
+    """The column ``label`` of a file, in order: a person's verdicts.
+
+    Raises:
+        DataError: a row has no label, or one that is neither 0 nor 1.
+    """
+    labels = []
+    for raw in local_table(Path(given)).rows(None):
+        value = raw.values.get(LABEL_COLUMN)
+        label = LABELS.get(value.lower() if isinstance(value, str) else value) if _hashable(value) else None
+        if label is None:
+            raise DataError(f"{given}: row {raw.number} has the label {value!r}; allowed: 1 (right) and 0 (wrong)")
+        labels.append(label)
+    return labels
+
+
+def _hashable(value: Any) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def text_slug(text: str) -> str:
+    """A directory's name for any text."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in text.lower()).strip("-.") or "x"
+
+
+def _answer(raw: RawRow, place: str) -> Row:
+    values = raw.values
+    known = {field.name: values[field.name] for field in ANSWER if values.get(field.name) is not None}
+    if set(known) >= {field.name for field in ANSWER if not field.nullable}:
+        return {field.name: values.get(field.name) for field in ANSWER}  # an answer record as raycalib writes it
+    question = next((values[name] for name in QUESTION_COLUMNS if values.get(name) is not None), None)
+    texts = {"question": question, "target": values.get("target"), "answer": values.get("answer")}
+    style = values.get("style") or "oe"
+    texts_ok = {name: str(text) if isinstance(text, str | int | float) else "" for name, text in texts.items()}
+    return {
+        "row_id": text_hash(place, str(raw.number), *texts_ok.values()),
+        "source": place,
+        "split": str(values.get("split") or "test"),
+        "style": style if style in PROMPT_STYLES else "oe",
+        "task": str(values.get("task") or "all"),
+        "group": stable_hash(place, raw.number),
+        "fresh_entity": False,
+        "prompt": "",
+        "context": texts_ok["question"],
+        "target_prompt": str(values.get("target_prompt") or ""),
+        "target": texts_ok["target"],
+        "options": [],
+        "model": str(values.get("model") or "unknown"),
+        "output": str(values.get("output") or texts_ok["answer"]),
+        "answer": texts_ok["answer"],
+        "n_answer_tokens": 0,
+        "log_likelihood": None,
+        "option_log_likelihoods": [],
+        "finish_reason": "stop",
+        "n_cut": 0,
+        "error": _fault(raw, texts, style),
+    }
+
+
+def _fault(raw: RawRow, texts: dict[str, Any], style: Any) -> str | None:
+    missing = [name for name, text in texts.items() if not isinstance(text, str | int | float)]
+    if raw.fault:
+        return f"row {raw.number} {raw.fault}"
+    if missing:
+        return f"row {raw.number} has no {' and no '.join(missing)}"
+    return None if style in PROMPT_STYLES else f"row {raw.number} has the style {style!r}; allowed: oe, choice"
+
+
+def labelled_texts(rows: Iterator[Row]) -> list[Row]:
+    """What a report of labels shows of each row."""
+    texts = ("row_id", "context", "target", "answer", "query_label", "unscored_reason", "verdict")
+    names = (*texts, "judge", "judge_prompt", "judged_on")
+    return [{name: row[name] for name in names} for row in rows]

@@ -1,0 +1,198 @@
+"""The labelling stage: answers → labelled answers, by comparing strings or by a judge."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from raycalib.judging import GraderName, judge_prompt
+from raycalib.judging.estimate import Estimate, estimate
+from raycalib.judging.prices import Price, find_price, price_for_limit
+from raycalib.judging.prompt_versions import Messages
+from raycalib.judging.reply_cache import ReplyCache, reply_key
+from raycalib.judging.settings import JudgeSettings
+from raycalib.lm.engines.settings import EngineSettings
+from raycalib.lm.names import ModelSource
+from raycalib.records import LABELLED
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.judge_desk import OpenDesk, judge_key
+from raycalib.stages.judged_by import read_judge_errors
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.progress import say
+from raycalib.stages.settings import RaySettings
+from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.workers.labels import JudgeWorker, JudgeWorkerConfig, LabelWorker, LabelWorkerConfig, is_asked
+from raycalib.stages.workers.rows import queried_text
+from raycalib.storage import Location
+
+if TYPE_CHECKING:  # it loads torch, which a judge on a server does not need
+    from raycalib.stages.workers.model import ModelWorkerConfig
+
+STAGE = "labelled"
+
+
+class Labelling:
+    """Labels the answers of one run; all its judges share one desk, so that limits hold for the run."""
+
+    def __init__(
+        self,
+        grader: GraderName,
+        judge: JudgeSettings,
+        out: Location,
+        cluster: Cluster,
+        judge_model: "ModelWorkerConfig | None" = None,
+        asks: bool = True,
+    ) -> None:
+        """Checks what can be checked before a cent is spent.
+
+        Args:
+            grader: ``judge`` asks the judge, the others compare strings.
+            judge: how it is asked.
+            out: the run's directory.
+            cluster: where workers run.
+            judge_model: of a judge that runs in the workers.
+            asks: a server will be asked, which may want a key; an estimate asks nothing.
+
+        Raises:
+            ConfigError: a key is missing, or the price that a cost limit depends on.
+        """
+        self.grader, self.judge, self.out, self.cluster = grader, judge, out, cluster
+        self.judge_model = judge_model
+        self.judge_errors = read_judge_errors(judge) if grader == "judge" else None
+        self._desk: OpenDesk | None = None
+        if grader == "judge" and judge.engine == "openai":
+            if judge.model:
+                self.price(judge)
+            if asks:
+                judge_key(judge)
+
+    def price(self, judge: JudgeSettings) -> Price | None:
+        """Of the judge's tokens; None where nothing depends on it."""
+        find = price_for_limit if judge.max_cost_usd is not None else find_price
+        return find(judge.model, judge.price_table)
+
+    def run(self, variant: str, answers: StageOutput, judge_model: str | None = None) -> StageOutput:
+        """The labelled answers; what an earlier run did is not done again.
+
+        Args:
+            variant: of the stage's directory.
+            answers: answer records.
+            judge_model: another model than the settings name.
+
+        Raises:
+            StageError: rows are parked, or shards failed.
+        """
+        judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
+        if self.grader != "judge":
+            return run_shard_stage(self._string_stage(variant), answers, self.out, self.cluster)
+        identity = self._identity(judge)
+        key = stage_key(STAGE, identity, [answers.key])
+        if done := finished(stage_place(self.out, STAGE, variant, key), key):
+            return done
+        output = run_shard_stage(self._judge_stage(variant, judge, identity), answers, self.out, self.cluster)
+        self._say_figures(judge, output)
+        return output
+
+    def _string_stage(self, variant: str) -> ShardStage:
+        return ShardStage(
+            name=STAGE,
+            variant=variant,
+            worker=LabelWorker,
+            config=LabelWorkerConfig(grader=self.grader),
+            identity={"grader": self.grader},
+            schema=LABELLED,
+            needs_model=False,
+        )
+
+    def _judge_stage(self, variant: str, judge: JudgeSettings, identity: dict[str, Any]) -> ShardStage:
+        is_remote = judge.engine == "openai"
+        price = self.price(judge) if is_remote else None
+        if is_remote and self._desk is None:
+            self.cluster.connect()
+            self._desk = OpenDesk(judge, self.cache_place(judge), self.out)
+        return ShardStage(
+            name=STAGE,
+            variant=variant,
+            worker=JudgeWorker,
+            config=JudgeWorkerConfig(
+                settings=judge,
+                cache=self.cache_place(judge),
+                desk=self._desk.address if is_remote and self._desk else None,
+                price=price,
+                model=None if is_remote else self.judge_model,
+                weights=self._weights(judge),
+            ),
+            identity=identity,
+            schema=LABELLED,
+            needs_model=True,
+            gpus=0.0 if is_remote or self.judge_model is None else self.judge_model.gpus,
+            keeps_figures=True,
+            details={
+                "judge": judge.model,
+                "prompt_version": judge.prompt_version,
+                "date": datetime.now(UTC).date().isoformat(),
+                "price": None if price is None else {"as_of": price.as_of, "in": price.input, "out": price.output},
+            },
+        )
+
+    def _identity(self, judge: JudgeSettings) -> dict[str, Any]:
+        return {"grader": "judge", "judge": judge.identity() | self._weights(judge)}
+
+    def _weights(self, judge: JudgeSettings) -> dict[str, Any]:
+        """What tells a local judge's weights from others under the same name; empty for a server."""
+        if judge.engine == "openai" or self.judge_model is None:
+            return {}
+        return {"weights": self.judge_model.source.fingerprint(), "dtype": self.judge_model.dtype}
+
+    def cache_place(self, judge: JudgeSettings) -> Location:
+        """Where replies are kept."""
+        return Location(judge.cache).absolute() if judge.cache else self.out / "judge_cache"
+
+    def _say_figures(self, judge: JudgeSettings, output: StageOutput) -> None:
+        details, counts = output.manifest.details, output.manifest.counts
+        cost = "" if details["price"] is None else f", ${details['cost_usd']:.4f}"
+        say(
+            f"  judged by {judge.model} ({judge.prompt_version}): {counts['out']:,} rows, {counts['unscored']:,} "
+            f"unscored; {details.get('requests', 0):,} requests, {details.get('cached', 0):,} replies known"
+            f"{cost}, {details.get('tokens_in', 0):,} tokens in, {details.get('tokens_out', 0):,} out"
+        )
+
+    def estimate(self, answers: StageOutput, judge_model: str | None = None) -> Estimate:
+        """What judging would take; asks nothing and starts nothing."""
+        judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
+        cache = ReplyCache(self.cache_place(judge), judge, self._weights(judge))
+        cache.refresh()
+        price = find_price(judge.model, judge.price_table) if judge.engine == "openai" else Price(input=0, output=0)
+        requests = ((messages, cache.get(reply_key(messages)) is not None) for messages in _requests(answers, judge))
+        n_rows = answers.manifest.counts["out"]
+        return estimate(n_rows, requests, judge, price, max(1, self.cluster.settings.max_workers))
+
+    def close(self) -> None:
+        """Ends the desk."""
+        if self._desk is not None:
+            self._desk.close()
+            self._desk = None
+
+
+def _requests(answers: StageOutput, judge: JudgeSettings) -> Iterator[Messages]:
+    prompt = judge_prompt(judge.prompt)
+    for row in answers.rows():
+        if is_asked(row):
+            yield prompt.messages(queried_text(row), row["target"], row["answer"])
+
+
+def local_judge_model(
+    judge: JudgeSettings, source: ModelSource, dtype: Any, ray: RaySettings, max_batch_tokens: int
+) -> "ModelWorkerConfig":
+    """What a worker with a local judge loads, and the GPUs that it takes."""
+    from raycalib.stages.workers.model import ModelWorkerConfig
+
+    return ModelWorkerConfig(
+        source=source,
+        dtype=dtype,
+        use_gpu=ray.gpus_per_worker > 0,
+        max_batch_tokens=max_batch_tokens,
+        max_new_tokens=judge.max_output_tokens,
+        engine=EngineSettings(name="vllm" if judge.engine == "vllm" else "transformers"),
+        gpus=ray.gpus_per_worker if judge.engine == "vllm" else ray.gpus_per_transformer,
+    )

@@ -1,0 +1,63 @@
+"""Shards with rows that a later run should do: written as they are, and not counted as finished.
+
+A file of the stage is never changed. A shard in which rows are ``retryable`` is written under a name of its own
+(``parked-00003-….parquet``), which is not a shard's, so that the stage is not complete and gets no manifest. The next
+run reads it, does the rows that are retryable, and writes the whole shard. Parked files stay, as the record of what
+went wrong and of what it cost.
+"""
+
+from collections.abc import Iterable, Mapping
+import io
+import json
+import re
+from uuid import uuid4
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from raycalib.records import Row
+from raycalib.storage import Location, read_shard
+
+PARKED_NAME = re.compile(r"parked-(\d{5})-[0-9a-f]{8}\.parquet")
+RETRYABLE = "retryable"
+FIGURES_KEY = b"raycalib.figures"
+
+
+def write_parked(place: Location, index: int, rows: list[Row], schema: pa.Schema) -> None:
+    """Keeps the rows of a shard of which some are to be done again."""
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
+    place.write_bytes(f"parked-{index:05d}-{uuid4().hex[:8]}.parquet", buffer.getvalue())
+
+
+def settled_rows(place: Location, index: int) -> dict[str, Row]:
+    """By ``row_id``, the rows of a shard that earlier runs finished, in any of its parked files."""
+    settled: dict[str, Row] = {}
+    for name in parked_names(place):
+        if int(name.split("-")[1]) == index:
+            for row in read_shard(place, name):
+                if not row[RETRYABLE]:
+                    settled.setdefault(row["row_id"], row)
+    return settled
+
+
+def parked_names(place: Location) -> list[str]:
+    """File names of all parked shards."""
+    return [name for name in place.names() if PARKED_NAME.fullmatch(name)]
+
+
+def with_figures(schema: pa.Schema, figures: Mapping[str, float]) -> pa.Schema:
+    """The schema with what making the shard took in its metadata, where there is anything."""
+    return (
+        schema.with_metadata({FIGURES_KEY: json.dumps(dict(figures), sort_keys=True).encode()}) if figures else schema
+    )
+
+
+def sum_figures(place: Location, names: Iterable[str]) -> dict[str, float]:
+    """What making these files took, by name, as their metadata say."""
+    total: dict[str, float] = {}
+    for name in names:
+        metadata = parquet.read_schema(io.BytesIO(place.read_bytes(name))).metadata or {}
+        for key, value in json.loads(metadata.get(FIGURES_KEY, b"{}")).items():
+            total[key] = total.get(key, 0) + value
+    return total

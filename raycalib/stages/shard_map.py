@@ -1,0 +1,138 @@
+"""What one process does with shards: the worker, and reading and writing around it."""
+
+import json
+import os
+import sys
+import time
+import traceback
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from raycalib.errors import DataError
+from raycalib.records import Row
+from raycalib.stages.parked import RETRYABLE, settled_rows, with_figures, write_parked
+from raycalib.storage import Location, read_shard, write_shard
+
+LOST_DEVICE = {"AcceleratorError", "EngineDeadError"}
+"""Names of errors after which a process can do nothing more: torch's for a device, vLLM's for its engine."""
+
+BUILD_ATTEMPTS = 3
+BUILD_WAIT_S = 10.0
+"""Between attempts to load: what held the device's memory may still be ending."""
+
+
+class ShardWorker(Protocol):
+    """Built once per actor from a plain configuration; ``process`` maps the rows of one shard."""
+
+    def __init__(self, config: Any) -> None: ...
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        """Output rows; a row that failed has its ``error`` set, none is left out.
+
+        Where the schema has ``retryable``, a row with it is to be done again by a later run.
+        """
+
+
+@runtime_checkable
+class CountingWorker(Protocol):
+    """A worker that counts what it does, such as tokens; shown while the stage runs and kept in its manifest."""
+
+    def take_figures(self) -> dict[str, float]:
+        """Numbers by name, since the last time."""
+
+
+class ShardMap:
+    """Reads a shard, lets the worker process it, writes the result; never raises, and ends where its device is lost.
+
+    The worker is built at the first shard, so that a model that cannot be loaded is a shard's failure with a cause.
+    """
+
+    def __init__(
+        self,
+        worker: type[ShardWorker],
+        config: Any,
+        source: Location,
+        target: Location,
+        schema: pa.Schema,
+        keeps_figures: bool,
+    ) -> None:
+        self.make, self.config, self.keeps_figures = worker, config, keeps_figures
+        self.source, self.target, self.schema = source, target, schema
+        self.worker: ShardWorker | None = None
+        self.broken = ""
+
+    def _ready(self) -> ShardWorker:
+        """The worker; one that could not be built is not tried again for every shard."""
+        if self.broken:
+            raise RuntimeError(self.broken)
+        for attempt in range(1, BUILD_ATTEMPTS + 1):
+            if self.worker is not None:
+                break
+            try:
+                self.worker = self.make(self.config)
+            except Exception as error:
+                if attempt == BUILD_ATTEMPTS or not _may_pass(error):
+                    self.broken = f"{type(error).__name__}: {error}"
+                    raise
+                traceback.print_exc()
+                time.sleep(BUILD_WAIT_S * attempt)
+        assert self.worker is not None, "the last attempt built it or raised"
+        return self.worker
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """What became of the shard named by ``shard`` and ``name``: its rows, errors and figures, or a cause."""
+        shard, name = int(batch["shard"][0]), str(batch["name"][0])
+        rows = errors = parked = 0
+        cause = ""
+        figures: dict[str, float] = {}
+        try:
+            worker = self._ready()
+            results, figures = self._process(worker, shard, read_shard(self.source, name))
+            waiting = [row for row in results if row.get(RETRYABLE)]
+            rows, errors, parked = len(results), sum(1 for row in results if row.get("error")), len(waiting)
+            cause = str(waiting[0]["unscored_reason"]) if waiting else ""
+        except Exception as error:
+            traceback.print_exc()
+            if type(error).__name__ in LOST_DEVICE:
+                end_process()
+            cause = f"{type(error).__name__}: {error}"
+        return {
+            "shard": [shard],
+            "rows": [rows],
+            "errors": [errors],
+            "parked": [parked],
+            "cause": [cause],
+            "figures": [json.dumps(figures)],
+        }
+
+    def _process(self, worker: ShardWorker, shard: int, given: list[Row]) -> tuple[list[Row], dict[str, float]]:
+        """Does what earlier runs left of a shard, and writes it; its rows and what the worker counted."""
+        settled = settled_rows(self.target, shard) if RETRYABLE in self.schema.names else {}
+        todo = [row for row in given if row["row_id"] not in settled]
+        done = worker.process(todo)
+        if [row["row_id"] for row in done] != [row["row_id"] for row in todo]:
+            raise DataError(f"{self.make.__name__} did not return each row once and in order")
+        fresh = iter(done)
+        results = [settled.get(row["row_id"]) or next(fresh) for row in given]
+        figures = worker.take_figures() if isinstance(worker, CountingWorker) else {}
+        schema = with_figures(self.schema, figures) if self.keeps_figures else self.schema
+        if not any(row.get(RETRYABLE) for row in results):
+            write_shard(self.target, shard, results, schema)
+        elif figures.get("requests") or any(not row[RETRYABLE] for row in done):
+            write_parked(self.target, shard, results, schema)
+        return results, figures
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether loading may succeed later: the device failed, and not the configuration."""
+    return isinstance(error, RuntimeError) or isinstance(error.__cause__, RuntimeError)
+
+
+def end_process() -> None:
+    """Ends this worker: Ray starts another, and does the shard again a bounded number of times.
+
+    An actor that went on would fail all that is left of the stage, a shard a moment.
+    """
+    sys.stderr.flush()
+    os._exit(1)
