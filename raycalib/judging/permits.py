@@ -42,6 +42,7 @@ class PermitLine:
         self._pause_until = 0.0
         self._pump: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
+        self._calling = asyncio.Lock()
 
     async def acquire(self, wish: Wish) -> Permit:
         """A permit that is still good.
@@ -123,7 +124,11 @@ class PermitLine:
             self.stop(" ".join(reason.split())[:300])
 
     async def _exchange(self) -> float:
-        """One call; returns the seconds until the next one makes sense."""
+        """One call at a time; returns the seconds until the next one makes sense."""
+        async with self._calling:
+            return await self._call()
+
+    async def _call(self) -> float:
         wishes = tuple(wish for wish, _ in list(self._waiting)[:MOST_WISHES])
         ask = Ask(
             wishes=wishes,

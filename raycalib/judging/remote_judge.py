@@ -33,10 +33,11 @@ TOKENS_PER_MESSAGE = 16
 
 
 class RemoteJudge:
-    """Asks the server of the settings; safe to call again and again, from one thread.
+    """Asks the server of the settings; any number of threads may call it at the same time.
 
-    Its event loop runs in a thread of its own, so that connections stay open between calls and it works wherever a
-    loop is running already.
+    All calls together keep at most ``concurrency`` requests in flight; a row that waits to be asked again takes no
+    place. Its event loop runs in a thread of its own, so that connections stay open between calls and it works wherever
+    a loop is running already.
     """
 
     def __init__(self, settings: JudgeSettings, cache: ReplyCache, desk: Desk, price: Price | None) -> None:
@@ -46,6 +47,9 @@ class RemoteJudge:
         self._circuit = Circuit(settings.outage_failures, settings.outage_s, settings.deadline_s)
         self._busy_in_a_row = self._rows_refused = 0
         self._chat: ChatClient | None = None
+        self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
+        self._places = asyncio.Semaphore(settings.concurrency)
+        self._underway: dict[str, asyncio.Event] = {}
         self._line = PermitLine(desk)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
@@ -73,7 +77,8 @@ class RemoteJudge:
         self.cache.close()
 
     async def _replies(self, requests: Sequence[Messages]) -> list[Outcome]:
-        await asyncio.to_thread(self.cache.refresh)
+        async with self._reading:
+            await asyncio.to_thread(self.cache.refresh)
         keys = [reply_key(messages) for messages in requests]
         outcomes: dict[str, Outcome] = {}
         missing: dict[str, Messages] = {}
@@ -90,8 +95,9 @@ class RemoteJudge:
         return [outcomes[key] for key in keys]
 
     async def _ask_all(self, missing: dict[str, Messages], outcomes: dict[str, Outcome]) -> None:
-        if self._chat is None:
-            self._chat = ChatClient(self.settings, await self.desk.key())
+        async with self._opening:
+            if self._chat is None:
+                self._chat = ChatClient(self.settings, await self.desk.key())
         rows = iter(missing.items())
         n_askers = min(self.settings.concurrency, len(missing))
         askers = [asyncio.create_task(self._ask_rows(rows, outcomes)) for _ in range(n_askers)]
@@ -107,13 +113,23 @@ class RemoteJudge:
 
     async def _ask_rows(self, rows: Iterator[tuple[str, Messages]], outcomes: dict[str, Outcome]) -> None:
         for key, messages in rows:
-            try:
-                reply = await self._ask(messages)
-            except _NoReplyError as error:
-                outcomes[key] = error.outcome
-                continue
-            outcomes[key] = replied(reply)
+            while (asked := self._underway.get(key)) is not None:  # by another call
+                await asked.wait()
+            known = self.cache.get(key)
+            outcomes[key] = replied(known) if known is not None else await self._outcome(key, messages)
+
+    async def _outcome(self, key: str, messages: Messages) -> Outcome:
+        """Asks one row and keeps its reply."""
+        done = self._underway[key] = asyncio.Event()
+        try:
+            reply = await self._ask(messages)
             self.cache.put(key, reply)
+            return replied(reply)
+        except _NoReplyError as error:
+            return error.outcome
+        finally:
+            del self._underway[key]
+            done.set()
 
     async def _keep_replies(self) -> None:
         """Writes replies while rows are asked; one that fails is tried again at the end."""
@@ -134,18 +150,17 @@ class RemoteJudge:
         assert self._chat is not None
         while True:
             try:
-                permit = await self._line.acquire(wish)
-                began = time.monotonic()
-                self.tally.requests += 1
-                self.tally.retries += row.n_requests > 0
-                row.n_requests += 1
-                try:
-                    answered = await self._chat.ask(messages, row.timeout_s)
-                except RequestFailedError as failure:
-                    wait_s = self._failed(failure, permit, row, time.monotonic() - began)
-                    await self._line.sleep(wait_s)
-                else:
-                    return self._answered(answered, permit)
+                async with self._places:
+                    permit = await self._line.acquire(wish)
+                    began = time.monotonic()
+                    self.tally.requests += 1
+                    self.tally.retries += row.n_requests > 0
+                    row.n_requests += 1
+                    try:
+                        return self._answered(await self._chat.ask(messages, row.timeout_s), permit)
+                    except RequestFailedError as failure:
+                        wait_s = self._failed(failure, permit, row, time.monotonic() - began)
+                await self._line.sleep(wait_s)
             except StoppedError as stopped:
                 raise _NoReplyError(Outcome(reason=str(stopped), retryable=True)) from None
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # it loads torch, which a judge on a server does not need
     from raycalib.stages.workers.model import ModelWorkerConfig
 
 STAGE = "labelled"
+SHARDS_AT_ONCE = 8
+"""Of a worker that asks a server: while one shard waits for its slowest rows, others have rows to ask."""
 
 
 class Labelling:
@@ -126,6 +128,7 @@ class Labelling:
             schema=LABELLED,
             needs_model=True,
             gpus=0.0 if is_remote or self.judge_model is None else self.judge_model.gpus,
+            shards_at_once=SHARDS_AT_ONCE if is_remote else 1,
             keeps_figures=True,
             details={
                 "judge": judge.model,

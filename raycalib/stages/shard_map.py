@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from threading import Lock
 import time
 import traceback
 from typing import Any, Protocol, runtime_checkable
@@ -22,8 +23,15 @@ BUILD_WAIT_S = 10.0
 """Between attempts to load: what held the device's memory may still be ending."""
 
 
+BUILDING = Lock()
+"""Of this process: its threads share one worker. Not of the object, which is pickled."""
+
+
 class ShardWorker(Protocol):
-    """Built once per actor from a plain configuration; ``process`` maps the rows of one shard."""
+    """Built once per actor from a plain configuration; ``process`` maps the rows of one shard.
+
+    Threads call it where its stage does several shards at once.
+    """
 
     def __init__(self, config: Any) -> None: ...
 
@@ -64,6 +72,10 @@ class ShardMap:
 
     def _ready(self) -> ShardWorker:
         """The worker; one that could not be built is not tried again for every shard."""
+        with BUILDING:
+            return self._built()
+
+    def _built(self) -> ShardWorker:
         if self.broken:
             raise RuntimeError(self.broken)
         for attempt in range(1, BUILD_ATTEMPTS + 1):

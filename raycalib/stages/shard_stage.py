@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 import json
+import math
 from typing import Any
 import warnings
 
@@ -40,6 +41,7 @@ class ShardStage:
         needs_model: workers are actors that load a model once, on the pool's CPUs and GPUs; others are tasks of one
             CPU.
         gpus: of one actor; None is what the cluster's settings say.
+        shards_at_once: that one actor works on, in threads; more than one for workers that wait for a server.
         keeps_figures: what its worker counts is kept with each shard, and summed over all runs in the manifest.
         details: more for the manifest, plain values.
     """
@@ -54,6 +56,7 @@ class ShardStage:
     cut_column: str = ""
     margin_column: str = ""
     gpus: float | None = None
+    shards_at_once: int = 1
     keeps_figures: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -137,6 +140,7 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
             return mapped.iter_rows()
         gpus = settings.gpus_per_worker if stage.gpus is None else stage.gpus
         size = cluster.pool_size(len(missing), gpus)
+        at_once = min(stage.shards_at_once, math.ceil(len(missing) / size.largest))  # none for one, all for another
         # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
         ray.data.DataContext.get_current().autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
         mapped = dataset.map_batches(
@@ -147,7 +151,9 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
                 min_size=size.smallest,
                 max_size=size.largest,
                 initial_size=size.initial,
-                max_tasks_in_flight_per_actor=1,  # a shard waiting behind a deadly one would die with it
+                max_tasks_in_flight_per_actor=at_once,  # a shard waiting behind a deadly one would die with it
+                max_concurrent_calls_per_actor=at_once,
+                enable_true_multi_threading=at_once > 1,
             ),
             num_cpus=settings.cpus_per_worker,
             num_gpus=gpus,

@@ -1,6 +1,7 @@
 """The judge against a real HTTP server on 127.0.0.1 that fails as it is told to."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 import json
@@ -93,6 +94,26 @@ def test_equal_rows_are_asked_once(ask) -> None:
     asking = ask()
     assert texts(asking(rows(1) * 7)) == ["Yes."] * 7
     assert len(asking.server.seen.times) == 1
+
+
+def test_calls_of_several_threads_share_places_and_ask_nothing_twice(ask) -> None:
+    """A hanging row holds up its own call alone."""
+    asking = ask(Plan(latency_s=0.1, script=["hang"]), concurrency=20, timeout_s=3.0)
+    parts = [rows(60, start=start) for start in (0, 40, 80, 120)]  # each shares 20 with the next
+    finished: list[int] = []
+
+    def call(place: int) -> list[Outcome]:
+        outcomes = asking(parts[place])
+        finished.append(place)
+        return outcomes
+
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        done = list(threads.map(call, range(4)))
+    assert all(texts(outcomes) == ["Yes."] * 60 for outcomes in done)
+    assert finished[-1] == 0 or len(asking.server.seen.times) == 181
+    assert len(asking.server.seen.times) == 180 + 1
+    assert asking.server.seen.most_in_flight <= 20
+    assert asking.judge.tally.requests == 181
 
 
 def test_hundreds_are_in_flight_and_never_more_than_allowed(ask) -> None:

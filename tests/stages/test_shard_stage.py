@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 import os
 from pathlib import Path
 import signal
+import threading
 import time
 
 import pyarrow as pa
@@ -105,10 +106,12 @@ def test_every_row_comes_out_once_and_in_order_and_a_rerun_does_nothing(tmp_path
 class MeetingWorker(DoublingWorker):
     """Goes on only once two processes are at work."""
 
+    name = staticmethod(lambda: str(os.getpid()))
+
     def process(self, rows: list[Row]) -> list[Row]:
         log, deadline = Path(self.config.log), time.monotonic() + 120
         with log.open("a", encoding="utf-8") as file:
-            file.write(f"{os.getpid()}\n")
+            file.write(f"{self.name()}\n")
         while len(set(log.read_text(encoding="utf-8").split())) < 2:
             if time.monotonic() > deadline:
                 raise RuntimeError("no other process has come")
@@ -121,6 +124,20 @@ def test_all_workers_that_fit_are_at_work_at_once(tmp_path, source, cluster):
     done = run_shard_stage(meeting, source, Location(str(tmp_path / "out")), cluster)
     assert done.manifest.counts == {"in": 60, "out": 60, "errors": 0}
     assert len(set(journal(tmp_path))) == 2
+
+
+def test_an_actor_may_do_several_shards_at_once(tmp_path, source):
+    """One process; each shard goes on only once two are at work."""
+    meeting = replace(stage(tmp_path), worker=MeetingThreads, shards_at_once=8)
+    done = run_shard_stage(meeting, source, Location(str(tmp_path / "out")), Cluster(RaySettings(max_workers=1)))
+    assert [row["value"] for row in done.rows()] == [2 * value for value in range(60)]
+    assert len({line.split("-")[0] for line in journal(tmp_path)}) == 1
+
+
+class MeetingThreads(MeetingWorker):
+    """Goes on only once two threads are at work."""
+
+    name = staticmethod(lambda: f"{os.getpid()}-{threading.get_ident()}")
 
 
 def test_a_bad_shard_is_named_and_a_rerun_does_only_that_one(tmp_path, source, cluster):

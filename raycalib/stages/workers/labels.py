@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from raycalib.judging import Grade, GraderName, grade, judge_prompt
@@ -92,6 +93,7 @@ class JudgeWorker:
         self.engine = engine or config.engine()
         self.knows_price = config.price is not None or config.model is not None
         self._told = self.engine.tally.as_dict()
+        self._telling = Lock()
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Labels, one per row and in order; what could not be asked is ``retryable``, with the reason."""
@@ -116,12 +118,13 @@ class JudgeWorker:
         )
 
     def take_figures(self) -> dict[str, float]:
-        """What asking took since the last call."""
-        now = self.engine.tally.as_dict()
+        """What asking took since the last call, for any shard."""
+        with self._telling:
+            now = self.engine.tally.as_dict()
+            since = {name: value - self._told[name] for name, value in now.items()}
+            self._told = now
         if not self.knows_price:
-            del now["cost_usd"]  # unknown, and not 0
-        since = {name: value - self._told[name] for name, value in now.items()}
-        self._told = now
+            del since["cost_usd"]  # unknown, and not 0
         return since
 
 
