@@ -4,18 +4,20 @@ Both texts start with the same tokens (the question). A row is laid out as
 
     [shared prefix | rest of the query text | rest of the KL text]
 
-with position ids that restart after the prefix and a mask that keeps the two branches apart, so one pass reads both.
-Shapes: B rows, S tokens of the longest row, T scored KL positions of the whole batch.
+with position ids that restart after the prefix and attention that keeps the two branches apart, so one pass reads both.
+Shapes: B rows, N tokens of the whole batch, T scored KL positions, R positions that are read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
+from raycalib.lm.packed import PackedRow
 from raycalib.lm.window import without_left
 from raycalib.prompts import Example, query_text
 
@@ -42,7 +44,7 @@ class TuningRow:
     n_target: int
     label: int
 
-    @property
+    @cached_property
     def shared(self) -> int:
         """Tokens that the two texts share, at least one of each branch's own left out of it."""
         return common_prefix_length(self.query_ids[:-1], self.kl_ids[:-1])
@@ -81,78 +83,78 @@ def tuning_row(
 
 @dataclass(frozen=True, kw_only=True)
 class TuningBatch:
-    """A padded batch of shared-prefix rows.
+    """Packed shared-prefix rows, one behind the other without padding.
 
     Attributes:
-        input_ids: (B, S) int64.
-        position_ids: (B, S) int64.
-        visible: (B, S, S) bool; ``visible[b, i, j]`` if token i may attend to token j.
-        query_index: (B,) position of the last query token.
+        input_ids: (1, N) int64.
+        position_ids: (1, N) int64.
+        rows: lengths of each row; its query text is the trunk, the rest of its KL text the branch.
+        read: (R,) positions whose final states the loss reads, row by row.
+        query_at: (B,) places in ``read`` of each row's last query token.
+        kl_at: (T,) places in ``read`` whose next-token distributions the KL term compares.
         labels: (B,) int64.
-        kl_row, kl_index: (T,) row and position whose next-token distribution the KL term compares.
-        n_rows: B.
+        n_read: of each row's positions in ``read``.
+        seeds: of each row's dropout; empty for none.
     """
 
     input_ids: Tensor
     position_ids: Tensor
-    visible: Tensor
-    query_index: Tensor
+    rows: tuple[PackedRow, ...]
+    read: Tensor
+    query_at: Tensor
+    kl_at: Tensor
     labels: Tensor
-    kl_row: Tensor
-    kl_index: Tensor
+    n_read: tuple[int, ...]
+    seeds: tuple[int, ...] = ()
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return int(self.input_ids.shape[0])
+        return len(self.rows)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, N; all are of some row."""
+        return int(self.input_ids.shape[1])
 
     def to(self, device: torch.device) -> "TuningBatch":
         """The same batch on a device."""
-        moved = {field.name: getattr(self, field.name).to(device) for field in fields(self)}
-        return TuningBatch(**moved)
-
-    def attention_mask(self, dtype: torch.dtype) -> Tensor:
-        """(B, 1, S, S) float mask, 0 where visible: a bool mask is silently wrong under eager attention."""
-        mask = torch.zeros(self.visible.shape, dtype=dtype, device=self.visible.device)
-        return mask.masked_fill(~self.visible, torch.finfo(dtype).min)[:, None]
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
 
 
-def collate(rows: Sequence[TuningRow], pad_id: int, with_kl: bool = True) -> TuningBatch:
-    """Lays rows out side by side; padding tokens see themselves alone.
+def collate(rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int] = ()) -> TuningBatch:
+    """Lays rows out one behind the other.
 
     Args:
         rows: at least one.
-        pad_id: any token of the vocabulary.
         with_kl: leave the KL branch out where its weight is zero or only the query is asked.
+        seeds: of each row's dropout; none switches it off.
     """
-    width = max(row.length if with_kl else len(row.query_ids) for row in rows)
-    ids = torch.full((len(rows), width), pad_id)
-    positions = torch.zeros(len(rows), width, dtype=torch.long)
-    visible = torch.eye(width, dtype=torch.bool).repeat(len(rows), 1, 1)
-    kl_row: list[int] = []
-    kl_index: list[int] = []
-    for index, row in enumerate(rows):
-        n_query, shared = len(row.query_ids), row.shared
-        ids[index, :n_query] = torch.tensor(row.query_ids)
-        positions[index, :n_query] = torch.arange(n_query)
-        visible[index, :n_query, :n_query] = torch.ones(n_query, n_query, dtype=torch.bool).tril()
-        if not with_kl:
-            continue
-        rest = torch.tensor(row.kl_ids[shared:])
-        end = n_query + len(rest)
-        ids[index, n_query:end] = rest
-        positions[index, n_query:end] = shared + torch.arange(len(rest))
-        visible[index, n_query:end, :shared] = True
-        visible[index, n_query:end, n_query:end] = torch.ones(len(rest), len(rest), dtype=torch.bool).tril()
-        for place in range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1):
-            kl_row.append(index)
-            kl_index.append(place if place < shared else n_query + place - shared)
+    ids, positions, read, query_at, kl_at = list[int](), list[int](), list[int](), list[int](), list[int]()
+    packed, n_read = list[PackedRow](), list[int]()
+    for row in rows:
+        start, shared, n_query = len(ids), row.shared if with_kl else 0, len(row.query_ids)
+        rest = row.kl_ids[shared:] if with_kl else ()
+        ids += [*row.query_ids, *rest]
+        positions += [*range(n_query), *range(shared, shared + len(rest))]
+        packed.append(PackedRow(n_query, shared, len(rest)))
+        query_at.append(len(read))
+        read.append(start + n_query - 1)
+        n_read.append(1 + (row.n_target if with_kl else 0))
+        if with_kl:
+            kl_at += range(len(read), len(read) + row.n_target)
+            for place in range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1):
+                read.append(start + (place if place < shared else n_query + place - shared))
+    as_tensor = partial(torch.tensor, dtype=torch.long)
     return TuningBatch(
-        input_ids=ids,
-        position_ids=positions,
-        visible=visible,
-        query_index=torch.tensor([len(row.query_ids) - 1 for row in rows]),
-        labels=torch.tensor([row.label for row in rows]),
-        kl_row=torch.tensor(kl_row, dtype=torch.long),
-        kl_index=torch.tensor(kl_index, dtype=torch.long),
+        input_ids=as_tensor([ids]),
+        position_ids=as_tensor([positions]),
+        rows=tuple(packed),
+        read=as_tensor(read),
+        query_at=as_tensor(query_at),
+        kl_at=as_tensor(kl_at),
+        labels=as_tensor([row.label for row in rows]),
+        n_read=tuple(n_read),
+        seeds=tuple(seeds),
     )

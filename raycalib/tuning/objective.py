@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
 
-from raycalib.lm.label_tokens import label_logits, soft_capped
+from raycalib.lm.label_tokens import soft_capped
+from raycalib.lm.packed import LastLayerReads, RowDropouts, no_mask, use_packed_attention
 from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.losses import query_losses, token_divergences
 from raycalib.tuning.settings import KlKind
@@ -28,14 +31,29 @@ class CalibrationObjective(nn.Module):
         label_tokens: ids of ``i`` (no) and ``ii`` (yes).
         kl_decay: weight of the divergence.
         kl_kind: which divergence.
+
+    Raises:
+        ModelError: the model's attention cannot be replaced.
     """
 
-    def __init__(self, causal_lm: nn.Module, label_tokens: tuple[int, int], kl_decay: float, kl_kind: KlKind) -> None:
+    label_weight: Tensor
+    label_bias: Tensor | None
+
+    def __init__(
+        self, causal_lm: PreTrainedModel, label_tokens: tuple[int, int], kl_decay: float, kl_kind: KlKind
+    ) -> None:
         super().__init__()
         self.causal_lm = causal_lm
-        self.label_tokens = label_tokens
         self.kl_decay = kl_decay
         self.kl_kind = kl_kind
+        use_packed_attention(causal_lm)
+        self.reads = LastLayerReads(causal_lm.get_submodule("model"))
+        self.dropouts = RowDropouts(causal_lm)
+        # Rows of their own, in float32: see label_logits; and ZeRO-3 keeps the head's weight elsewhere between passes.
+        head, chosen = causal_lm.get_submodule("lm_head"), list(label_tokens)
+        bias = getattr(head, "bias", None)
+        self.register_buffer("label_weight", head.weight[chosen].detach().float(), persistent=False)
+        self.register_buffer("label_bias", None if bias is None else bias[chosen].detach().float(), persistent=False)
 
     def forward(self, batch: TuningBatch, base_states: Tensor | None = None) -> LossParts:
         """Summed losses of a batch.
@@ -45,39 +63,44 @@ class CalibrationObjective(nn.Module):
             base_states: (T, H) final hidden states of the base model at the KL positions; None leaves the divergence
                 out.
         """
-        states = self.hidden_states(batch)
-        query = query_losses(self._label_logits(states, batch), batch.labels).sum()
+        states = self.read_states(batch)
+        query = query_losses(self._label_logits(states[batch.query_at]), batch.labels).sum()
         divergence = torch.zeros((), device=query.device)
         if base_states is not None and self.kl_decay > 0:
-            tuned = self._head(states[batch.kl_row, batch.kl_index])
-            divergence = token_divergences(tuned, self._head(base_states), self.kl_kind).sum()
+            with torch.no_grad():
+                base = self._head(base_states.to(states.dtype))
+            divergence = token_divergences(self._head(states[batch.kl_at]), base, self.kl_kind).sum()
         return LossParts(query + self.kl_decay * divergence, query, divergence, batch.n_rows)
 
-    def hidden_states(self, batch: TuningBatch) -> Tensor:
-        """(B, S, H) final hidden states, after the last norm."""
+    def read_states(self, batch: TuningBatch) -> Tensor:
+        """(R, H) final hidden states, after the last norm, at the positions that the loss reads."""
+        self.reads.positions = batch.read
+        self.dropouts.seeds = batch.seeds
+        self.dropouts.lengths = ([row.length for row in batch.rows], batch.n_read)
         decoder = self.causal_lm.get_submodule("model")
-        dtype = next(decoder.parameters()).dtype
         states: Tensor = decoder(
             input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask(dtype),
+            attention_mask=no_mask(batch.input_ids.device),
             position_ids=batch.position_ids,
             use_cache=False,
+            packed_rows=batch.rows,
         ).last_hidden_state
-        return states
+        if not decoder.gradient_checkpointing:  # else the layers are computed again on the way back
+            self.reads.positions = None
+        return states[0].index_select(0, batch.read)
 
     @torch.no_grad()
     def query_logits(self, batch: TuningBatch) -> Tensor:
         """(B, 2) float32 logits of ``i`` and ``ii``."""
-        return self._label_logits(self.hidden_states(batch), batch)
+        return self._label_logits(self.read_states(batch)[batch.query_at])
 
     @torch.no_grad()
     def kl_states(self, batch: TuningBatch) -> Tensor:
         """(T, H) final hidden states at the KL positions: with the adapters off, the reference's."""
-        return self.hidden_states(batch)[batch.kl_row, batch.kl_index]
+        return self.read_states(batch)[batch.kl_at]
 
-    def _label_logits(self, states: Tensor, batch: TuningBatch) -> Tensor:
-        last = states[torch.arange(batch.n_rows, device=states.device), batch.query_index]
-        logits = label_logits(self.causal_lm.get_submodule("lm_head"), last, self.label_tokens)
+    def _label_logits(self, states: Tensor) -> Tensor:
+        logits = functional.linear(states.float(), self.label_weight, self.label_bias)
         return soft_capped(logits, self.causal_lm.config)
 
     def _head(self, states: Tensor) -> Tensor:

@@ -14,7 +14,6 @@ from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
 from raycalib.lm.batching import length_batches
 from raycalib.lm.label_tokens import query_label_tokens
-from raycalib.lm.loading import pad_token_id
 from raycalib.metrics import auroc
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningBatch, TuningRow, collate
@@ -81,7 +80,6 @@ class Tuner:
     ) -> None:
         self.data, self.settings, self.seed = data, settings, seed
         self.checkpoints, self.key, self.world, self.observe = checkpoints, key, world, observe
-        self.pad = pad_token_id(tokenizer)
         self.order = DataOrder(len(data.train), settings.global_batch_size, seed)
         self.peft_model = attach_lora(model, settings.lora, seed)
         self.objective = CalibrationObjective(
@@ -118,8 +116,8 @@ class Tuner:
     def _rank_rows(self, step: int) -> list[int]:
         return self.order.rank_rows(step, self.world.rank, self.world.size)
 
-    def _collate(self, rows: Sequence[TuningRow], with_kl: bool = True) -> TuningBatch:
-        return collate(rows, self.pad, with_kl).to(self.world.device)
+    def _collate(self, rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int] = ()) -> TuningBatch:
+        return collate(rows, with_kl, seeds).to(self.world.device)
 
     def run(self) -> TrainingState:
         """Trains to the end, from the newest checkpoint if there is one; returns the final state.
@@ -139,12 +137,15 @@ class Tuner:
         return state
 
     def _train_step(self, step: int) -> StepSums:
-        torch.manual_seed(stable_seed("dropout", self.seed, step, self.world.rank) % 2**63)
         self.objective.train()
         rows = self._rank_rows(step)
+        # Of a row's place in the step and not of its worker, so that dropout does not depend on their number either.
+        places = range(self.world.rank, self.settings.global_batch_size, self.world.size)
+        seeds = [stable_seed("row", self.seed, step, place) for place in places]
         share = -(-self.settings.global_batch_size // self.world.size)
         size = self.settings.micro_batch_size
-        micro = [self._micro_batch(rows[start : start + size]) for start in range(0, share, size)]
+        parts = [slice(start, start + size) for start in range(0, share, size)]
+        micro = [self._micro_batch(rows[part], seeds[part]) for part in parts]
         sums = self.engine.step(micro, self.settings.global_batch_size, self._lr(step))
         if not math.isfinite(sums.query + sums.divergence):
             names = [self.data.train[index].row_id for index in rows]
@@ -154,12 +155,12 @@ class Tuner:
             )
         return sums
 
-    def _micro_batch(self, members: Sequence[int]) -> MicroBatch:
+    def _micro_batch(self, members: Sequence[int], seeds: Sequence[int]) -> MicroBatch:
         """The pass over these rows; without rows, a pass of weight 0 that keeps this worker in step."""
         weight = 1.0 if members else 0.0
         members = members or [self._rank_rows(0)[0]]
         with_kl = self.settings.kl_decay > 0
-        batch = self._collate([self.data.train[index] for index in members], with_kl)
+        batch = self._collate([self.data.train[index] for index in members], with_kl, seeds)
         states = torch.cat([self.base_states[index] for index in members]).to(self.world.device) if with_kl else None
         return MicroBatch(batch, states, weight)
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from raycalib.lm.packed import PackedRow
 from raycalib.prompts import QUERY_SUFFIX, Example, open_ended_context, query_text
 from raycalib.tuning.batches import TooLongError, TuningRow, collate, tuning_row
 
@@ -15,72 +16,58 @@ FREE = 10_000
 
 
 def test_layout_written_out() -> None:
-    batch = collate([ROW], pad_id=9)
+    batch = collate([ROW])
     assert (ROW.shared, ROW.length) == (2, 6)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 2, 3]]
-    assert batch.visible[0].int().tolist() == [
-        [1, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 1, 1, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0],
-        [1, 1, 0, 0, 1, 0],
-        [1, 1, 0, 0, 1, 1],
-    ]
-    assert batch.query_index.tolist() == [3]
-    assert (batch.kl_row.tolist(), batch.kl_index.tolist()) == ([0], [4])  # the place of 5, which predicts 6
+    assert batch.rows == (PackedRow(n_trunk=4, n_shared=2, n_branch=2),)
+    assert batch.read.tolist() == [3, 4]  # the query's end; the place of 5, which predicts 6
+    assert (batch.query_at.tolist(), batch.kl_at.tolist(), batch.n_read) == ([0], [1], (2,))
     assert batch.labels.tolist() == [1]
 
 
-def test_padding_sees_itself_alone_and_is_seen_by_none() -> None:
-    batch = collate([SHORT, ROW], pad_id=9)
-    assert batch.input_ids[0].tolist() == [1, 7, 8, 9, 9, 9]
-    for place in range(3, 6):
-        assert batch.visible[0, place].nonzero().flatten().tolist() == [place]
-        assert batch.visible[0, :, place].nonzero().flatten().tolist() == [place]
-    assert batch.n_rows == 2
-    assert batch.query_index.tolist() == [1, 3]
-    assert (batch.kl_row.tolist(), batch.kl_index.tolist()) == ([0, 1], [0, 4])
+def test_rows_follow_each_other_without_padding() -> None:
+    batch = collate([SHORT, ROW], seeds=[11, 12])
+    assert batch.input_ids.tolist() == [[1, 7, 8, 1, 2, 3, 4, 5, 6]]
+    assert batch.position_ids.tolist() == [[0, 1, 1, 0, 1, 2, 3, 2, 3]]
+    assert (batch.n_rows, batch.n_tokens) == (2, SHORT.length + ROW.length)
+    assert batch.read.tolist() == [1, 0, 6, 7]
+    assert (batch.query_at.tolist(), batch.kl_at.tolist(), batch.n_read) == ([0, 2], [1, 3], (2, 2))
+    assert batch.seeds == (11, 12)
 
 
 def test_scored_places_may_lie_in_the_shared_prefix() -> None:
     row = TuningRow(row_id="r", query_ids=(1, 2, 3, 4), kl_ids=(1, 2, 3, 6, 7), n_target=3, label=0)
-    batch = collate([row], pad_id=9)
+    batch = collate([row])
     # 3, 6 and 7 are predicted at 2 (place 1), 3 (place 2) and 6 (first of the branch, place 4).
     assert row.shared == 3
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 6, 7]]
-    assert batch.kl_index.tolist() == [1, 2, 4]
+    assert batch.read[batch.kl_at].tolist() == [1, 2, 4]
 
 
 def test_each_branch_keeps_a_token_of_its_own() -> None:
     same = TuningRow(row_id="r", query_ids=(1, 2, 3), kl_ids=(1, 2, 3), n_target=1, label=1)
     assert same.shared == 2
-    assert collate([same], pad_id=0).input_ids.tolist() == [[1, 2, 3, 3]]
+    assert collate([same]).input_ids.tolist() == [[1, 2, 3, 3]]
     prefix = TuningRow(row_id="r", query_ids=(1, 2, 3, 4), kl_ids=(1, 2), n_target=1, label=1)
     assert prefix.shared == 1
-    assert collate([prefix], pad_id=0).input_ids.tolist() == [[1, 2, 3, 4, 2]]
+    assert collate([prefix]).input_ids.tolist() == [[1, 2, 3, 4, 2]]
 
 
 def test_without_the_kl_branch_the_query_is_all() -> None:
-    batch = collate([SHORT, ROW], pad_id=9, with_kl=False)
-    assert batch.input_ids.tolist() == [[1, 7, 9, 9], [1, 2, 3, 4]]
-    assert batch.kl_index.numel() == batch.kl_row.numel() == 0
-    assert batch.visible[1].int().tolist() == torch.ones(4, 4).tril().int().tolist()
-
-
-def test_the_float_mask_is_zero_where_visible() -> None:
-    batch = collate([ROW], pad_id=9)
-    mask = batch.attention_mask(torch.float32)
-    assert mask.shape == (1, 1, 6, 6)
-    assert torch.equal(mask[0, 0] == 0, batch.visible[0])
-    assert (mask[0, 0][~batch.visible[0]] == torch.finfo(torch.float32).min).all()
+    batch = collate([SHORT, ROW], with_kl=False)
+    assert batch.input_ids.tolist() == [[1, 7, 1, 2, 3, 4]]
+    assert batch.rows == (PackedRow(2), PackedRow(4))
+    assert batch.kl_at.numel() == 0
+    assert batch.read.tolist() == [1, 5]
 
 
 def test_moving_a_batch_keeps_everything() -> None:
-    batch = collate([SHORT, ROW], pad_id=9)
+    batch = collate([SHORT, ROW], seeds=[1, 2])
     moved = batch.to(torch.device("cpu"))
-    for name in ("input_ids", "position_ids", "visible", "query_index", "labels", "kl_row", "kl_index"):
-        assert torch.equal(getattr(moved, name), getattr(batch, name))
+    for name, value in vars(batch).items():
+        same = torch.equal(getattr(moved, name), value) if isinstance(value, torch.Tensor) else None
+        assert same or getattr(moved, name) == value
 
 
 def test_a_row_holds_both_texts_without_the_header(tiny_llama: TinyLlama) -> None:

@@ -31,7 +31,7 @@ def make_batches(tiny: TinyLlama, n: int = 2) -> list[TuningBatch]:
     for place in ("France", "Peru", "Japan")[:n]:
         example = Example(context=open_ended_context(f"What is the capital of {place}?"), target="Lima")
         rows.append(tuning_row(tiny[1], place, example, "Rome", 1, 512)[0])
-    return [collate([row], pad_id=0, with_kl=False) for row in rows]
+    return [collate([row], with_kl=False) for row in rows]
 
 
 def weights(objective: CalibrationObjective) -> dict[str, Tensor]:

@@ -70,7 +70,7 @@ def objective_of(setup: Setup, kind: KlKind, decay: float = DECAY) -> Calibratio
 
 def base_states(setup: Setup, rows: Sequence[TuningRow]) -> Tensor:
     """The reference's states as the trainer computes them: the objective's own pass over the base model."""
-    return CalibrationObjective(setup.base, setup.labels, DECAY, "jsd").kl_states(collate(rows, PAD))
+    return CalibrationObjective(setup.base, setup.labels, DECAY, "jsd").kl_states(collate(rows))
 
 
 def padded_logits(model: LlamaForCausalLM, texts: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -113,8 +113,8 @@ def gradients(setup: Setup, loss: Tensor) -> dict[str, Tensor]:
     return {name: part.grad.clone() for name, part in setup.adapted.named_parameters() if part.grad is not None}
 
 
-def one_pass(setup: Setup, rows: Sequence[TuningRow], kind: KlKind, pad: int = PAD) -> LossParts:
-    parts: LossParts = objective_of(setup, kind)(collate(rows, pad), base_states(setup, rows))
+def one_pass(setup: Setup, rows: Sequence[TuningRow], kind: KlKind) -> LossParts:
+    parts: LossParts = objective_of(setup, kind)(collate(rows), base_states(setup, rows))
     return parts
 
 
@@ -158,13 +158,6 @@ def test_two_halves_add_up_to_the_whole(setup: Setup, kind: KlKind) -> None:
     check_close(together, apart)
 
 
-def test_padding_does_not_matter(setup: Setup) -> None:
-    rows = setup.rows
-    first, again = one_pass(setup, rows, "jsd"), one_pass(setup, rows, "jsd", pad=417)
-    assert first.total.item() == again.total.item()
-    check_close(gradients(setup, first.total), gradients(setup, again.total))
-
-
 def test_the_order_of_rows_does_not_matter(setup: Setup) -> None:
     backwards = one_pass(setup, setup.rows[::-1], "jsd")
     torch.testing.assert_close(
@@ -188,8 +181,8 @@ def test_the_branches_do_not_see_each_other(setup: Setup) -> None:
 
 def test_without_a_reference_or_its_weight_the_divergence_is_left_out(setup: Setup) -> None:
     query, _ = plain_losses(setup, setup.rows, "jsd")
-    without = objective_of(setup, "jsd")(collate(setup.rows, PAD, with_kl=False), None)
-    weightless = objective_of(setup, "jsd", decay=0.0)(collate(setup.rows, PAD), base_states(setup, setup.rows))
+    without = objective_of(setup, "jsd")(collate(setup.rows, with_kl=False), None)
+    weightless = objective_of(setup, "jsd", decay=0.0)(collate(setup.rows), base_states(setup, setup.rows))
     for parts in (without, weightless):
         assert parts.divergence.item() == 0
         torch.testing.assert_close(parts.total, query, rtol=1e-5, atol=1e-6, check_dtype=False)
@@ -198,7 +191,7 @@ def test_without_a_reference_or_its_weight_the_divergence_is_left_out(setup: Set
 @kinds
 def test_an_adapter_that_changes_nothing_has_no_divergence(setup: Setup, kind: KlKind) -> None:
     fresh = CalibrationObjective(setup.base, setup.labels, DECAY, kind)
-    parts = fresh(collate(setup.rows, PAD), base_states(setup, setup.rows))
+    parts = fresh(collate(setup.rows), base_states(setup, setup.rows))
     assert parts.divergence.item() == pytest.approx(0, abs=1e-5)
 
 
@@ -209,12 +202,12 @@ def test_query_logits_are_those_of_a_plain_pass(setup: Setup) -> None:
         logits[-1, list(setup.labels)] for logits in padded_logits(setup.adapted, [row.query_ids for row in setup.rows])
     ]
     for with_kl in (True, False):
-        found = objective.query_logits(collate(setup.rows, PAD, with_kl))
+        found = objective.query_logits(collate(setup.rows, with_kl))
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-5, check_dtype=False)
 
 
 def test_a_coin_flip_costs_log_two_per_row(setup: Setup) -> None:
     same = CalibrationObjective(setup.adapted, (setup.labels[0], setup.labels[0]), 0.0, "jsd")
-    parts = same(collate(setup.rows, PAD, with_kl=False))
+    parts = same(collate(setup.rows, with_kl=False))
     assert parts.query.item() == pytest.approx(len(setup.rows) * math.log(2), rel=1e-6)
