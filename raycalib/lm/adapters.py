@@ -8,17 +8,14 @@ from tempfile import TemporaryDirectory
 import warnings
 
 from peft import LoraConfig, PeftModel, get_peft_model
-import safetensors
 import safetensors.torch
 import torch
 from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
+from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_lora
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.storage import Location
-
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 
 
 def attach_lora(model: PreTrainedModel, settings: LoraSettings, seed: int) -> PeftModel:
@@ -66,21 +63,23 @@ def load_adapter(model: PreTrainedModel | PeftModel, place: Location, name: str)
     """The model with a saved adapter under this name, beside others it may have.
 
     Raises:
-        ModelError: the adapter does not fit the model; PEFT alone would skip such keys with a warning.
+        ModelError: the adapter cannot be read or does not fit the model; PEFT alone would skip tensors that have no
+            place with a warning.
     """
+    config, tensors = read_lora(place, model.get_base_model() if isinstance(model, PeftModel) else model)
     with TemporaryDirectory() as folder, _known_warnings_ignored():
-        for file in ADAPTER_FILES:
-            (Path(folder) / file).write_bytes(place.read_bytes(file))
+        (Path(folder) / ADAPTER_CONFIG).write_text(json.dumps(config))
+        safetensors.torch.save_file(tensors, Path(folder) / ADAPTER_WEIGHTS)
         try:
-            saved = set(safetensors.torch.load_file(Path(folder) / ADAPTER_WEIGHTS))
             if isinstance(model, PeftModel):
                 loaded = model
                 model.load_adapter(folder, adapter_name=name)
             else:
                 loaded = PeftModel.from_pretrained(model, folder, adapter_name=name)
-        except (KeyError, RuntimeError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             cause = str(error).strip().splitlines()[0]
             raise ModelError(f"adapter: {place.uri} does not fit the model: {cause}") from error
+    saved = set(tensors)
     have = {key.replace(f".{name}.", ".") for key in loaded.state_dict() if f".{name}." in key}
     if saved != have:
         raise ModelError(

@@ -1,0 +1,121 @@
+"""Reads a saved LoRA adapter, as PEFT or the paper's code wrote it, into what PEFT loads.
+
+The paper's code puts one PEFT model into another, so its trainer writes tensors under a doubled prefix, with or without
+a copy under the plain one; it has a PEFT type of its own; and since it adds a padding token, PEFT may keep copies of
+the base model's embeddings beside the adapter. Plain PEFT skips the first with a warning, and fails over the others.
+"""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from raycalib.errors import ModelError
+from raycalib.storage import Location
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+PICKLED_WEIGHTS = "adapter_model.bin"
+PREFIX = "base_model.model."
+LORA_TYPES = ("LORA", "CALIBRATED_LORA")
+PAPER_TASK_TYPE = "CALIBRATED_CAUSAL_LM"
+PAPER_FIELDS = ("query_format", "use_temperature")
+QUERY_FORMAT = "roman_choice"
+
+
+class SavedLora(NamedTuple):
+    """``adapter_config.json`` and the tensors of ``adapter_model.safetensors`` in PEFT's own layout."""
+
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+
+def read_lora(place: Location, base: nn.Module) -> SavedLora:
+    """The adapter that lies at a place. Nothing is unpickled.
+
+    Args:
+        place: holds the adapter's two files.
+        base: the model that it is for, adapted by others or not.
+
+    Raises:
+        ModelError: it cannot be read, is no LoRA adapter, or changes more of the model than LoRA does.
+    """
+    content = place.read_bytes(ADAPTER_CONFIG)
+    if not place.exists(ADAPTER_WEIGHTS) and place.exists(PICKLED_WEIGHTS):
+        raise ModelError(
+            f"adapter: {place.uri} has its weights in {PICKLED_WEIGHTS}, a pickle, which can run code when it is "
+            f"read; where you trust it, convert it once: safetensors.torch.save_file(torch.load({PICKLED_WEIGHTS!r}, "
+            f"weights_only=True), {ADAPTER_WEIGHTS!r})"
+        )
+    try:
+        config, tensors = json.loads(content), safetensors.torch.load(place.read_bytes(ADAPTER_WEIGHTS))
+    except (ValueError, safetensors.SafetensorError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise ModelError(f"adapter: {place.uri} cannot be read: {cause}") from error
+    return SavedLora(_plain_config(config, place.uri), _lora_alone(_undoubled(tensors, place.uri), base, place.uri))
+
+
+def _plain_config(config: Any, uri: str) -> dict[str, Any]:
+    """The configuration without what only the paper's code knows."""
+    peft_type = config.get("peft_type") if isinstance(config, dict) else None
+    if peft_type not in LORA_TYPES:
+        raise ModelError(
+            f"adapter: {uri} is no LoRA adapter: peft_type is {peft_type!r} in {ADAPTER_CONFIG}; "
+            f"allowed: {', '.join(LORA_TYPES)}"
+        )
+    if config.get("modules_to_save"):
+        raise ModelError(
+            f"adapter: {uri} replaces whole modules (modules_to_save: {config['modules_to_save']}), raycalib loads "
+            "LoRA alone; merge the adapter into its base model and give that as the model"
+        )
+    query_format = config.get("query_format", QUERY_FORMAT)
+    if query_format != QUERY_FORMAT:
+        raise ModelError(
+            f"adapter: {uri} was tuned on the query format {query_format!r}, raycalib asks {QUERY_FORMAT!r}"
+        )
+    task_type = config.get("task_type")
+    plain = {name: value for name, value in config.items() if name not in PAPER_FIELDS}
+    return plain | {"peft_type": "LORA", "task_type": "CAUSAL_LM" if task_type == PAPER_TASK_TYPE else task_type}
+
+
+def _undoubled(tensors: dict[str, Tensor], uri: str) -> dict[str, Tensor]:
+    """The tensors under plain prefixes, each once."""
+    plain: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        name = re.sub(rf"^(?:{re.escape(PREFIX)})+", PREFIX, key)
+        if name in plain and not (plain[name].dtype == tensor.dtype and torch.equal(plain[name], tensor)):
+            raise ModelError(
+                f"adapter: {uri} has two different tensors for {name}, one under the doubled prefix "
+                f"{PREFIX}{PREFIX}; which one was meant cannot be told"
+            )
+        plain[name] = tensor
+    return plain
+
+
+def _lora_alone(tensors: dict[str, Tensor], base: nn.Module, uri: str) -> dict[str, Tensor]:
+    """The tensors without copies of the base model's own."""
+    own = base.state_dict()
+    others = [key for key in tensors if ".lora_" not in key]
+    changed = [key for key in others if not _is_copy(tensors[key], own.get(key.removeprefix(PREFIX)))]
+    if changed:
+        raise ModelError(
+            f"adapter: {uri} has {len(changed)} tensors that are neither LoRA's nor copies of the model's own, such as "
+            f"{changed[0]}; it was made for another base model, or trained more than LoRA does"
+        )
+    return {key: tensor for key, tensor in tensors.items() if key not in others}
+
+
+def _is_copy(saved: Tensor, own: Tensor | None) -> bool:
+    """Whether both are the same in the rows that both have, when one is rounded to the other's dtype.
+
+    Embeddings may have rows for added tokens, which raycalib never reads.
+    """
+    if own is None or not saved.ndim == own.ndim > 0 or saved.shape[1:] != own.shape[1:]:
+        return False
+    n = min(len(saved), len(own))
+    left, right = saved[:n].cpu(), own[:n].detach().cpu()
+    return torch.equal(left, right.to(left.dtype)) or torch.equal(left.to(right.dtype), right)
