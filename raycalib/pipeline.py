@@ -26,7 +26,8 @@ from raycalib.stages.questions import write_questions
 from raycalib.stages.select import select_splits
 from raycalib.stages.shard_stage import ShardStage, run_shard_stage
 from raycalib.stages.summarize import summarize
-from raycalib.stages.tune import TuneJob, run_tuning, tune_job
+from raycalib.stages.tune import run_tuning
+from raycalib.stages.tune_job import TuneJob, tune_job
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker

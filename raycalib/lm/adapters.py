@@ -10,6 +10,7 @@ import warnings
 from peft import LoraConfig, PeftModel, get_peft_model
 import safetensors.torch
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
@@ -49,10 +50,17 @@ def _peft_config(settings: LoraSettings) -> LoraConfig:
     )
 
 
-def save_adapter(model: PeftModel, place: Location) -> None:
-    """Writes the adapter in PEFT's layout: ``adapter_config.json`` and ``adapter_model.safetensors``."""
+def save_adapter(model: PeftModel, place: Location, weights: dict[str, Tensor] | None = None) -> None:
+    """Writes the adapter in PEFT's layout: ``adapter_config.json`` and ``adapter_model.safetensors``.
+
+    Args:
+        model: with the adapter.
+        place: directory to write to.
+        weights: of the adapter, under the model's names, where others than the present ones are to be written.
+    """
     with TemporaryDirectory() as folder:
-        model.save_pretrained(folder, safe_serialization=True)
+        # Embeddings are never changed; "auto" would ask the hub for the base model's.
+        model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False, state_dict=weights)
         config = json.loads((Path(folder) / ADAPTER_CONFIG).read_text())
         config["target_modules"] = sorted(config["target_modules"])  # PEFT keeps a set: its order is the hash seed's
         place.write_json(ADAPTER_CONFIG, config)

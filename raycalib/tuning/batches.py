@@ -158,3 +158,25 @@ def collate(rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int
         n_read=tuple(n_read),
         seeds=tuple(seeds),
     )
+
+
+def collate_reference(rows: Sequence[TuningRow]) -> TuningBatch:
+    """The rows' KL texts alone, for the base model, which is not asked the query."""
+    ids, positions, read, n_read = list[int](), list[int](), list[int](), list[int]()
+    for row in rows:
+        end = len(ids) + len(row.kl_ids) - 1
+        ids += row.kl_ids
+        positions += range(len(row.kl_ids))
+        read += range(end - row.n_target, end)
+        n_read.append(row.n_target)
+    as_tensor = partial(torch.tensor, dtype=torch.long)
+    return TuningBatch(
+        input_ids=as_tensor([ids]),
+        position_ids=as_tensor([positions]),
+        rows=tuple(PackedRow(len(row.kl_ids)) for row in rows),
+        read=as_tensor(read),
+        query_at=as_tensor([]),
+        kl_at=torch.arange(len(read)),
+        labels=as_tensor([row.label for row in rows]),
+        n_read=tuple(n_read),
+    )

@@ -39,7 +39,7 @@ class TrainingState:
 
 def save_checkpoint(place: Location, state: TrainingState, key: str) -> None:
     """Writes a checkpoint, its JSON last, and removes all but the newest two."""
-    target = place / f"step-{state.step:08d}"
+    target = place / step_name(state.step)
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.tensors.items()}
     target.write_bytes(TENSORS_NAME, safetensors.torch.save(tensors))
     values = plain_values(state) | {"key": key}
@@ -47,6 +47,11 @@ def save_checkpoint(place: Location, state: TrainingState, key: str) -> None:
     older = [name for step, name in complete_checkpoints(place) if step < state.step]
     for name in older[: 1 - KEPT]:
         (place / name).remove()
+
+
+def step_name(step: int) -> str:
+    """Directory name of a step's checkpoint."""
+    return f"step-{step:08d}"
 
 
 def plain_values(state: TrainingState) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One module that computes the whole tuning loss in its ``forward``, in one pass over shared-prefix rows."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from raycalib.lm.packed import LastLayerReads, RowDropouts, no_mask, use_packed_
 from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.losses import query_losses, token_divergences
 from raycalib.tuning.settings import KlKind
+
+Wanted = Literal["losses", "query_logits", "kl_states"]
 
 
 class LossParts(NamedTuple):
@@ -55,15 +57,23 @@ class CalibrationObjective(nn.Module):
         self.register_buffer("label_weight", head.weight[chosen].detach().float(), persistent=False)
         self.register_buffer("label_bias", None if bias is None else bias[chosen].detach().float(), persistent=False)
 
-    def forward(self, batch: TuningBatch, base_states: Tensor | None = None) -> LossParts:
-        """Summed losses of a batch.
+    def forward(
+        self, batch: TuningBatch, base_states: Tensor | None = None, wanted: Wanted = "losses"
+    ) -> LossParts | Tensor:
+        """Summed losses of a batch, or what else is wanted of a pass: DeepSpeed has a hold on ``forward`` alone.
 
         Args:
             batch: shared-prefix rows.
             base_states: (T, H) final hidden states of the base model at the KL positions; None leaves the divergence
                 out.
+            wanted: ``losses``; ``query_logits``, (B, 2) in float32 of ``i`` and ``ii``; or ``kl_states``, the (T, H)
+                final hidden states at the KL positions, the reference's where adapters are off.
         """
         states = self.read_states(batch)
+        if wanted == "query_logits":
+            return self._label_logits(states[batch.query_at])
+        if wanted == "kl_states":
+            return states[batch.kl_at]
         query = query_losses(self._label_logits(states[batch.query_at]), batch.labels).sum()
         divergence = torch.zeros((), device=query.device)
         if base_states is not None and self.kl_decay > 0:
@@ -85,19 +95,9 @@ class CalibrationObjective(nn.Module):
             use_cache=False,
             packed_rows=batch.rows,
         ).last_hidden_state
-        if not decoder.gradient_checkpointing:  # else the layers are computed again on the way back
+        if not (decoder.gradient_checkpointing and self.training):  # else layers are computed again on the way back
             self.reads.positions = None
         return states[0].index_select(0, batch.read)
-
-    @torch.no_grad()
-    def query_logits(self, batch: TuningBatch) -> Tensor:
-        """(B, 2) float32 logits of ``i`` and ``ii``."""
-        return self._label_logits(self.read_states(batch)[batch.query_at])
-
-    @torch.no_grad()
-    def kl_states(self, batch: TuningBatch) -> Tensor:
-        """(T, H) final hidden states at the KL positions: with the adapters off, the reference's."""
-        return self.read_states(batch)[batch.kl_at]
 
     def _label_logits(self, states: Tensor) -> Tensor:
         logits = functional.linear(states.float(), self.label_weight, self.label_bias)

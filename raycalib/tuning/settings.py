@@ -9,7 +9,24 @@ from raycalib.lm.lora_settings import LoraSettings
 
 KlKind = Literal["jsd", "forward", "reverse"]
 KL_KINDS: tuple[str, ...] = get_args(KlKind)
-ZERO_STAGES = (0, 1, 2)
+ZERO_STAGES = (0, 1, 2, 3)
+ReferenceDtype = Literal["model", "bfloat16", "float32"]
+REFERENCE_DTYPES: tuple[str, ...] = get_args(ReferenceDtype)
+
+
+UNDECISIVE = frozenset(
+    {
+        "checkpoint_every",
+        "gradient_checkpointing",
+        "log_every",
+        "micro_batch_size",
+        "offload_optimizer",
+        "offload_parameters",
+        "zero_persistence_threshold",
+        "zero_stage",
+    }
+)
+"""Settings that change how a run is done and not what comes of it: a run may go on with others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +47,14 @@ class TuningSettings:
         eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps; the
             best step is kept.
         checkpoint_every: a checkpoint is written after every so many steps.
-        zero_stage: DeepSpeed's ZeRO stage.
+        log_every: loss, learning rate, gradient norm, tokens/s and memory are logged after every so many steps.
+        reference_dtype: of the base model's stored states; ``model`` is the model's own. Those of float32 models take
+            half the space in bfloat16 and are a little less exact.
+        gradient_checkpointing: layers are computed again on the way back, for less memory and a third more time.
+        zero_stage: DeepSpeed's ZeRO stage: 1 and 2 split the optimizer over the workers, 3 the model too.
+        zero_persistence_threshold: ZeRO-3 keeps tensors with fewer numbers than this whole.
+        offload_optimizer: AdamW's state in the host's memory; needs a ZeRO stage.
+        offload_parameters: the model in the host's memory, by parts on the GPU; needs ZeRO-3.
         lora: the adapter.
     """
 
@@ -46,7 +70,13 @@ class TuningSettings:
     max_tokens: int = 2048
     eval_every: int = 500
     checkpoint_every: int = 500
+    log_every: int = 10
+    reference_dtype: ReferenceDtype = "model"
+    gradient_checkpointing: bool = False
     zero_stage: int = 0
+    zero_persistence_threshold: int = 100_000
+    offload_optimizer: bool = False
+    offload_parameters: bool = False
     lora: LoraSettings = field(default_factory=LoraSettings)
 
     def __post_init__(self) -> None:
@@ -57,6 +87,7 @@ class TuningSettings:
             "max_tokens",
             "eval_every",
             "checkpoint_every",
+            "log_every",
         )
         problems = [
             f"tuning.{name}: {getattr(self, name)} is not allowed; at least 1"
@@ -65,7 +96,7 @@ class TuningSettings:
         ]
         problems += [
             f"tuning.{name}: {getattr(self, name)} is not allowed; at least 0"
-            for name in ("warmup_steps", "weight_decay", "kl_decay")
+            for name in ("warmup_steps", "weight_decay", "kl_decay", "zero_persistence_threshold")
             if not 0 <= getattr(self, name) < math.inf
         ]
         problems += [
@@ -77,6 +108,13 @@ class TuningSettings:
             problems.append(f"tuning.kl_kind: {self.kl_kind!r} is unknown; allowed: {', '.join(KL_KINDS)}")
         if self.zero_stage not in ZERO_STAGES:
             problems.append(f"tuning.zero_stage: {self.zero_stage} is not allowed; one of {ZERO_STAGES}")
+        if self.reference_dtype not in REFERENCE_DTYPES:
+            allowed = ", ".join(REFERENCE_DTYPES)
+            problems.append(f"tuning.reference_dtype: {self.reference_dtype!r} is unknown; allowed: {allowed}")
+        if self.offload_optimizer and not self.zero_stage:
+            problems.append("tuning.offload_optimizer: needs --tuning.zero-stage 1, 2 or 3")
+        if self.offload_parameters and self.zero_stage != 3:
+            problems.append("tuning.offload_parameters: needs --tuning.zero-stage 3")
         if problems:
             raise ConfigError("; ".join(problems))
 

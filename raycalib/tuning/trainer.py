@@ -6,21 +6,28 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.errors import DataError, RaycalibError
 from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
-from raycalib.lm.batching import length_batches
+from raycalib.lm.batching import length_batches, tokens_at_once
 from raycalib.lm.label_tokens import query_label_tokens
-from raycalib.metrics import auroc
+from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.storage import Location
-from raycalib.tuning.batches import TuningBatch, TuningRow, collate
-from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint
+from raycalib.tuning.batches import TuningRow, collate
+from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint, step_name
 from raycalib.tuning.data_order import DataOrder
-from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine, make_engine, trainable
+from raycalib.tuning.deepspeed_engine import make_engine
+from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine, trainable
+from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
+from raycalib.tuning.layout_check import check_layout
 from raycalib.tuning.objective import CalibrationObjective
+from raycalib.tuning.pace import Pace, peak_memory_gib
+from raycalib.tuning.reference import ReferenceStates
+from raycalib.tuning.reference_pass import compute_missing
+from raycalib.tuning.schedule import learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.world import World
@@ -30,22 +37,6 @@ EVALUATION_TOKENS = 8192
 
 class LossNotFiniteError(RaycalibError):
     """The loss became NaN or infinite."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningProgress:
-    """What is reported at each evaluation: means over the step's rows, and figures on ``val_select``.
-
-    ``val_nll`` is taken at the temperature that suits ``val_select`` best: the temperature is fitted later, on other
-    rows, so a step is judged by what it tells apart and not by how sharp it is.
-    """
-
-    step: int
-    steps: int
-    query_loss: float
-    divergence: float
-    val_nll: float
-    val_auroc: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +53,23 @@ class TuningData:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a run tells and asks of those around it; the first worker alone calls all but the last.
+
+    Attributes:
+        observe: is given the figures of each evaluation.
+        observe_step: is given those of every ``log_every``-th step.
+        say: is given remarks, a line each.
+        checkpoint_now: whether this worker will soon be gone, asked after each step.
+    """
+
+    observe: Callable[[TuningProgress], None] = lambda figures: None
+    observe_step: Callable[[StepFigures], None] = lambda figures: None
+    say: Callable[[str], None] = lambda line: None
+    checkpoint_now: Callable[[], bool] = lambda: False
+
+
 class Tuner:
     """Tunes one model on one dataset; every worker of the world builds one and calls ``run``."""
 
@@ -76,69 +84,81 @@ class Tuner:
         checkpoints: Location,
         key: str,
         world: World,
-        observe: Callable[[TuningProgress], None],
+        hooks: Hooks | None = None,
+        reference: Location | None = None,
+        model_key: str = "",
     ) -> None:
+        """Puts model, engine and the base model's states in place, from the newest checkpoint if there is one.
+
+        Args:
+            model: base model in evaluation mode.
+            tokenizer: of the model.
+            data: rows.
+            settings: of the run.
+            seed: of weights, dropout and data order.
+            checkpoints: where the run's checkpoints lie.
+            key: of the run; a checkpoint of another is not taken.
+            world: this worker's place.
+            hooks: what to tell whom.
+            reference: where the base model's states lie, which runs may share; None is beside the checkpoints.
+            model_key: names the base model's weights, where runs share states.
+
+        Raises:
+            ModelError: the model cannot be tuned.
+        """
         self.data, self.settings, self.seed = data, settings, seed
-        self.checkpoints, self.key, self.world, self.observe = checkpoints, key, world, observe
+        self.checkpoints, self.key, self.world, self.hooks = checkpoints, key, world, hooks or Hooks()
         self.order = DataOrder(len(data.train), settings.global_batch_size, seed)
         self.peft_model = attach_lora(model, settings.lora, seed)
         self.objective = CalibrationObjective(
             self.peft_model.get_base_model(), query_label_tokens(tokenizer), settings.kl_decay, settings.kl_kind
         )
-        self.base_states = self._reference_states()
+        check_layout(self.objective, data.train[0])
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        dtype = model.dtype if settings.reference_dtype == "model" else getattr(torch, settings.reference_dtype)
+        self.reference = ReferenceStates(
+            reference or checkpoints / "reference", model_key or key, data.train, model.config.hidden_size, dtype
+        )
         self.state = world.from_first(lambda: load_newest(checkpoints, key))
         if self.state is not None:
             _set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world)
+        if settings.kl_decay > 0:
+            needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
+            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.say)
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
-
-    @torch.no_grad()
-    def _reference_states(self) -> dict[int, Tensor]:
-        """The base model's final states at the KL positions of each row that this worker reads, computed once.
-
-        The fresh adapter changes nothing, so this is the base model.
-        """
-        if self.settings.kl_decay == 0:
-            return {}
-        needed = sorted({row for step in range(self.settings.steps) for row in self._rank_rows(step)})
-        self.objective.eval()
-        states: dict[int, Tensor] = {}
-        lengths = [self.data.train[index].length for index in needed]
-        for places in length_batches(lengths, EVALUATION_TOKENS):
-            members = [needed[place] for place in places]
-            rows = [self.data.train[index] for index in members]
-            found = self.objective.kl_states(self._collate(rows)).cpu()
-            counts = [row.n_target for row in rows]
-            states.update(zip(members, found.split(counts), strict=True))
-        return states
-
-    def _rank_rows(self, step: int) -> list[int]:
-        return self.order.rank_rows(step, self.world.rank, self.world.size)
-
-    def _collate(self, rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int] = ()) -> TuningBatch:
-        return collate(rows, with_kl, seeds).to(self.world.device)
+        self.last_checkpoint = 0 if self.state is None else self.state.step
 
     def run(self) -> TrainingState:
         """Trains to the end, from the newest checkpoint if there is one; returns the final state.
 
         Raises:
             LossNotFiniteError: with the step, the rows and the last checkpoint.
+            StorageError: a checkpoint cannot be written; those before it are intact.
         """
         state = self.state or TrainingState(step=0, best_step=0, best_nll=None, history=(), tensors={})
+        pace, warned = Pace(), False
         for step in range(state.step, self.settings.steps):
-            sums = self._train_step(step)
-            done = step + 1
-            last = done == self.settings.steps
+            done, last = step + 1, step + 1 == self.settings.steps
+            pace.start()
+            sums, n_tokens, warning = self._train_step(step)
+            pace.stop(n_tokens)
+            if self.world.is_first and (done % self.settings.log_every == 0 or last):
+                self._log(step, sums, pace)
             if done % self.settings.eval_every == 0 or last:
                 state = self._evaluated(state, done, sums)
-            if done % self.settings.checkpoint_every == 0 or last:
+            if done % self.settings.checkpoint_every == 0 or last or (warning and not warned):
                 state = self._checkpointed(state, done)
+            if warning and not warned and self.world.is_first:
+                self.hooks.say(f"a worker is about to be taken away: checkpoint written at step {done}")
+            warned = warning
         return state
 
-    def _train_step(self, step: int) -> StepSums:
-        self.objective.train()
-        rows = self._rank_rows(step)
+    def _train_step(self, step: int) -> tuple[StepSums, float, bool]:
+        """Means over the step's rows, tokens of all workers, and whether one of them will soon be gone."""
+        rows = self.order.rank_rows(step, self.world.rank, self.world.size)
         # Of a row's place in the step and not of its worker, so that dropout does not depend on their number either.
         places = range(self.world.rank, self.settings.global_batch_size, self.world.size)
         seeds = [stable_seed("row", self.seed, step, place) for place in places]
@@ -146,51 +166,84 @@ class Tuner:
         size = self.settings.micro_batch_size
         parts = [slice(start, start + size) for start in range(0, share, size)]
         micro = [self._micro_batch(rows[part], seeds[part]) for part in parts]
-        sums = self.engine.step(micro, self.settings.global_batch_size, self._lr(step))
-        if not math.isfinite(sums.query + sums.divergence):
-            names = [self.data.train[index].row_id for index in rows]
-            raise LossNotFiniteError(
-                f"tuning: the loss of step {step + 1} is not finite (rows {', '.join(names)}); "
-                f"checkpoints are in {self.checkpoints.uri}; lower tuning.lr or look at these rows"
-            )
-        return sums
+        mine = self.engine.step(micro, self.settings.global_batch_size, learning_rate(self.settings, step))
+        n_tokens = sum(each.batch.n_tokens * each.weight for each in micro)
+        warning = float(self.hooks.checkpoint_now())
+        query, divergence, tokens, warned = self.world.sum([mine.query, mine.divergence, n_tokens, warning])
+        n_rows = self.settings.global_batch_size
+        sums = StepSums(query / n_rows, divergence / n_rows, mine.grad_norm)
+        finite = math.isfinite(query + divergence) and (sums.grad_norm is None or math.isfinite(sums.grad_norm))
+        if not finite:
+            self._stop_not_finite(step, rows, mine)
+        return sums, tokens, warned > 0
+
+    def _stop_not_finite(self, step: int, rows: Sequence[int], mine: StepSums) -> None:
+        """Raises on all workers, with the rows of those whose own loss is not finite, or all rows of the step."""
+        guilty = not math.isfinite(mine.query + mine.divergence)
+        names = self.world.gather([self.data.train[index].row_id if guilty else "" for index in rows])
+        listed = [name for name in names if name] or [self.data.train[i].row_id for i in self.order.step_rows(step)]
+        checkpoint = (self.checkpoints / step_name(self.last_checkpoint)).uri if self.last_checkpoint else "none yet"
+        raise LossNotFiniteError(
+            f"tuning: loss or gradient of step {step + 1} is not finite (rows {', '.join(listed)}); last good "
+            f"checkpoint: {checkpoint}; lower tuning.lr or look at these rows"
+        )
 
     def _micro_batch(self, members: Sequence[int], seeds: Sequence[int]) -> MicroBatch:
         """The pass over these rows; without rows, a pass of weight 0 that keeps this worker in step."""
         weight = 1.0 if members else 0.0
-        members = members or [self._rank_rows(0)[0]]
+        members = members or [self.order.step_rows(0)[0]]
         with_kl = self.settings.kl_decay > 0
-        batch = self._collate([self.data.train[index] for index in members], with_kl, seeds)
-        states = torch.cat([self.base_states[index] for index in members]).to(self.world.device) if with_kl else None
+        batch = collate([self.data.train[index] for index in members], with_kl, seeds).to(self.world.device)
+        states = self.reference.take(members).to(self.world.device) if with_kl else None
         return MicroBatch(batch, states, weight)
 
-    def _lr(self, step: int) -> float:
-        """Linear warm-up, then a cosine to zero."""
-        warm = min(1.0, (step + 1) / self.settings.warmup_steps) if self.settings.warmup_steps else 1.0
-        return self.settings.lr * warm * 0.5 * (1 + math.cos(math.pi * step / self.settings.steps))
-
-    def _evaluated(self, state: TrainingState, step: int, sums: StepSums) -> TrainingState:
-        margin = self.validation_margins()
-        labels = np.array([row.label for row in self.data.val])
-        figures = TuningProgress(
-            step=step,
-            steps=self.settings.steps,
-            query_loss=sum(self.world.gather([sums.query])) / self.settings.global_batch_size,
-            divergence=sum(self.world.gather([sums.divergence])) / self.settings.global_batch_size,
-            val_nll=fit_temperature(margin, labels).nll_after if np.isfinite(margin).all() else math.inf,
-            val_auroc=float(auroc(labels, margin)),
+    def _log(self, step: int, means: StepSums, pace: Pace) -> None:
+        self.hooks.observe_step(
+            StepFigures(
+                step=step + 1,
+                steps=self.settings.steps,
+                loss=means.query + self.settings.kl_decay * means.divergence,
+                query_loss=means.query,
+                divergence=means.divergence,
+                lr=learning_rate(self.settings, step),
+                grad_norm=means.grad_norm,
+                tokens_per_s=pace.rate(),
+                memory_gib=peak_memory_gib(self.world.device),
+            )
         )
+
+    def _evaluated(self, state: TrainingState, step: int, means: StepSums) -> TrainingState:
+        figures = self._figures(step, means)
         if self.world.is_first:
-            self.observe(figures)
-        history = (*state.history, _plain(figures))
+            self.hooks.observe(figures)
+        history = (*state.history, plain_figures(figures))
         if not figures.val_nll < (math.inf if state.best_nll is None else state.best_nll):
             return _with(state, history=history)
-        best = {f"best/{name}": value.detach().clone() for name, value in trainable(self.objective).items()}
+        best = {f"best/{name}": value.clone() for name, value in self.engine.weights().items()}
         return _with(state, history=history, best_step=step, best_nll=figures.val_nll, tensors=best)
+
+    def _figures(self, step: int, means: StepSums) -> TuningProgress:
+        margin = self.validation_margins()
+        labels = np.array([row.label for row in self.data.val])
+        nll, ece = math.inf, math.nan
+        if np.isfinite(margin).all():
+            fitted = fit_temperature(margin, labels)
+            nll = fitted.nll_after
+            confidence = torch.sigmoid(torch.from_numpy(fitted.apply(margin))).numpy()
+            ece = expected_calibration_error(labels, confidence)
+        return TuningProgress(
+            step=step,
+            steps=self.settings.steps,
+            query_loss=means.query,
+            divergence=means.divergence,
+            val_nll=nll,
+            val_auroc=float(auroc(labels, margin)),
+            val_ece=ece,
+        )
 
     def _checkpointed(self, state: TrainingState, step: int) -> TrainingState:
         best = {name: value for name, value in state.tensors.items() if name.startswith("best/")}
-        weights = {f"weight/{name}": value.detach() for name, value in trainable(self.objective).items()}
+        weights = {f"weight/{name}": value for name, value in self.engine.weights().items()}
         if not all(bool(torch.isfinite(weight).all()) for weight in weights.values()):
             raise LossNotFiniteError(
                 f"tuning: weights are not finite after step {step}; the last good checkpoint is in "
@@ -200,27 +253,40 @@ class Tuner:
         if self.world.is_first:
             save_checkpoint(self.checkpoints, state, self.key)
         self.world.barrier()
+        self.last_checkpoint = step
         return state
 
-    @torch.no_grad()
     def validation_margins(self) -> np.ndarray:
         """(n,) float64 log-odds that the validation answers are correct; all workers call it together."""
-        self.objective.eval()
         mine = list(self.data.val[self.world.rank :: self.world.size])
         margins = np.zeros(len(mine))
-        for places in length_batches([len(row.query_ids) for row in mine], EVALUATION_TOKENS):
-            batch = self._collate([mine[place] for place in places], with_kl=False)
-            logits = self.objective.query_logits(batch).double()
+        at_once = tokens_at_once(EVALUATION_TOKENS, self.world.device)
+        batches = list(length_batches([len(row.query_ids) for row in mine], at_once))
+        for places in batches:
+            batch = collate([mine[place] for place in places], with_kl=False).to(self.world.device)
+            logits = self.engine.read(batch, "query_logits").double()
             margins[places] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
+        for _ in range(max(self.world.gather([len(batches)])) - len(batches)):  # ZeRO-3 gathers weights in each pass
+            self.engine.read(collate([self.data.val[0]], with_kl=False).to(self.world.device), "query_logits")
         return np.array(self.world.gather(margins.tolist()))
 
 
+def best_adapter(state: TrainingState) -> dict[str, Tensor]:
+    """The adapter's weights at the best step, under the names that the adapted model has for them."""
+    inner = "best/causal_lm."
+    return {
+        f"base_model.model.{name.removeprefix(inner)}": tensor
+        for name, tensor in state.tensors.items()
+        if name.startswith(inner)
+    }
+
+
 def set_best(tuner: Tuner, state: TrainingState) -> None:
-    """Puts the weights of the state's best step in place."""
+    """Puts the weights of the state's best step into the model; not under ZeRO-3, where no worker has it whole."""
     _set_weights(tuner.objective, state.tensors, "best")
 
 
-def _set_weights(objective: nn.Module, tensors: dict[str, Tensor], kind: str) -> None:
+def _set_weights(objective: CalibrationObjective, tensors: dict[str, Tensor], kind: str) -> None:
     with torch.no_grad():
         for name, parameter in trainable(objective).items():
             parameter.copy_(tensors[f"{kind}/{name}"])
@@ -228,9 +294,3 @@ def _set_weights(objective: nn.Module, tensors: dict[str, Tensor], kind: str) ->
 
 def _with(state: TrainingState, **changes: object) -> TrainingState:
     return TrainingState(**(vars(state) | changes))
-
-
-def _plain(figures: TuningProgress) -> dict[str, float | None]:
-    """The figures as JSON has them: undefined is null."""
-    values = {name: float(value) for name, value in vars(figures).items() if name != "steps"}
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -39,6 +39,14 @@ class World:
         longest = max(map(len, present))
         return [part[place] for place in range(longest) for part in present if place < len(part)]
 
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """The sums of all workers' values, place by place, in float64."""
+        if self.size == 1:
+            return list(values)
+        summed = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(summed)
+        return summed.tolist()
+
     def from_first(self, make: Callable[[], T]) -> T:
         """What worker 0 makes, on every worker: what is read from storage is read once, so that all agree."""
         if self.size == 1:

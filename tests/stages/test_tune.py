@@ -9,7 +9,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.lm.names import ModelSource
 from raycalib.stages.output import StageOutput
-from raycalib.stages.tune import TuneJob, count_lines, tune_job, tuning_data
+from raycalib.stages.tune_job import TuneJob, tune_job
+from raycalib.stages.workers.tuning import count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import TuningSettings
 

@@ -10,7 +10,8 @@ from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.tuning.batches import TuningBatch, TuningRow, collate, tuning_row
-from raycalib.tuning.engines import MicroBatch, TorchEngine, make_engine, trainable
+from raycalib.tuning.deepspeed_engine import make_engine
+from raycalib.tuning.engines import MicroBatch, TorchEngine, trainable
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.world import World

@@ -70,7 +70,7 @@ def objective_of(setup: Setup, kind: KlKind, decay: float = DECAY) -> Calibratio
 
 def base_states(setup: Setup, rows: Sequence[TuningRow]) -> Tensor:
     """The reference's states as the trainer computes them: the objective's own pass over the base model."""
-    return CalibrationObjective(setup.base, setup.labels, DECAY, "jsd").kl_states(collate(rows))
+    return CalibrationObjective(setup.base, setup.labels, DECAY, "jsd")(collate(rows), wanted="kl_states").detach()
 
 
 def padded_logits(model: LlamaForCausalLM, texts: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -202,7 +202,7 @@ def test_query_logits_are_those_of_a_plain_pass(setup: Setup) -> None:
         logits[-1, list(setup.labels)] for logits in padded_logits(setup.adapted, [row.query_ids for row in setup.rows])
     ]
     for with_kl in (True, False):
-        found = objective.query_logits(collate(setup.rows, with_kl))
+        found = objective(collate(setup.rows, with_kl), wanted="query_logits")
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-5, check_dtype=False)
 

@@ -21,7 +21,7 @@ from raycalib.tuning.settings import ProbeSettings, TuningSettings
         ("lr", 0.0, "tuning.lr: 0.0 is not allowed; above 0"),
         ("max_grad_norm", 0.0, "tuning.max_grad_norm: 0.0 is not allowed; above 0"),
         ("kl_kind", "l2", "tuning.kl_kind: 'l2' is unknown; allowed: jsd, forward, reverse"),
-        ("zero_stage", 3, "tuning.zero_stage: 3 is not allowed; one of (0, 1, 2)"),
+        ("zero_stage", 4, "tuning.zero_stage: 4 is not allowed; one of (0, 1, 2, 3)"),
     ],
 )
 def test_a_wrong_value_names_field_value_and_what_is_allowed(field: str, value: object, message: str) -> None:

@@ -17,9 +17,10 @@ from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.checkpoint import TrainingState, complete_checkpoints, load_newest
 from raycalib.tuning.engines import trainable
+from raycalib.tuning.figures import TuningProgress
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.trainer import LossNotFiniteError, Tuner, TuningData, TuningProgress, set_best
+from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, set_best
 from raycalib.tuning.world import World
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -75,7 +76,7 @@ def make_tuner(
         checkpoints=place,
         key=key,
         world=World(),
-        observe=observe,
+        hooks=Hooks(observe=observe),
     )
 
 
@@ -232,7 +233,7 @@ def test_a_loss_that_is_not_finite_names_step_and_rows(tiny_llama: TinyLlama, tm
     with pytest.raises(LossNotFiniteError) as raised:
         tuner.run()
     message = str(raised.value)
-    assert f"the loss of step {broken + 1} is not finite" in message
+    assert f"loss or gradient of step {broken + 1} is not finite" in message
     assert f"(rows {', '.join(rows[broken])})" in message
     assert str(tmp_path) in message
     assert isinstance(raised.value, RaycalibError)
@@ -264,5 +265,5 @@ def test_one_class_in_validation_has_no_auroc(tiny_llama: TinyLlama, tmp_path: P
 
 def test_without_a_divergence_weight_no_reference_is_computed(tiny_llama: TinyLlama, tmp_path: Path) -> None:
     tuner = make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, steps=1, kl_decay=0.0))
-    assert tuner.base_states == {}
+    assert tuner.reference.missing() == [0]
     assert tuner.run().history[0]["divergence"] == 0

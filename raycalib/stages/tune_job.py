@@ -1,0 +1,65 @@
+"""One combo to tune, and where it goes."""
+
+from dataclasses import asdict, dataclass
+
+from raycalib.hashing import stable_hash
+from raycalib.lm.names import DtypeName, ModelSource
+from raycalib.prompts import QUERY_VERSION
+from raycalib.stages.output import StageOutput, stage_key, stage_place
+from raycalib.storage import Location
+from raycalib.tuning.settings import UNDECISIVE, TuningSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneJob:
+    """One combo to tune: plain values, so that it pickles to workers."""
+
+    model: ModelSource
+    dtype: DtypeName
+    style: str
+    settings: TuningSettings
+    seed: int
+    labelled: Location
+    shards: tuple[str, ...]
+    input_key: str
+    place: Location
+    reference: Location
+    key: str
+
+    @property
+    def title(self) -> str:
+        """The combo's name."""
+        return f"{self.model.name} {self.style}"
+
+    @property
+    def model_key(self) -> str:
+        """Names the base model as it computes, for states that runs share."""
+        return stable_hash(self.model.fingerprint(), self.dtype)
+
+
+def tune_job(
+    model: ModelSource,
+    dtype: DtypeName,
+    style: str,
+    labelled: StageOutput,
+    settings: TuningSettings,
+    seed: int,
+    out: Location,
+) -> TuneJob:
+    """The job of one combo, with its place and key."""
+    decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
+    identity = {"style": style, "settings": decisive, "seed": seed, "dtype": dtype, "query": QUERY_VERSION}
+    key = stage_key("tuned", identity, [labelled.key])
+    return TuneJob(
+        model=model,
+        dtype=dtype,
+        style=style,
+        settings=settings,
+        seed=seed,
+        labelled=labelled.place,
+        shards=labelled.shards,
+        input_key=labelled.key,
+        place=stage_place(out, "tuned", f"{model.slug}-{style}", key),
+        reference=out / "reference" / f"{model.slug}-{style}",
+        key=key,
+    )

@@ -1,0 +1,169 @@
+"""What every worker of a tuning run does."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+import gc
+import os
+import time
+from typing import Any
+
+import ray.train
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from raycalib.errors import DataError, ModelError
+from raycalib.lm.adapters import save_adapter
+from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
+from raycalib.lm.window import context_window
+from raycalib.prompts import Example
+from raycalib.records import Row
+from raycalib.stages.output import finished
+from raycalib.stages.tune_job import TuneJob
+from raycalib.stages.workers.model import use_given_threads
+from raycalib.stages.workers.tuning_log import TuningLog
+from raycalib.storage import Manifest, read_rows, write_manifest
+from raycalib.tuning.batches import TooLongError, TuningRow, tuning_row
+from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter
+from raycalib.tuning.world import World, current_world
+
+COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
+FAILURE = "failure.json"
+NOTICE_EVERY_S = 2.0
+
+
+def train_loop(config: dict[str, Any]) -> None:
+    """Tunes the jobs in order, skipping those another attempt finished.
+
+    A failure that would come again (a loss that is not finite, a model that cannot be tuned) is left in the job's place
+    and not raised: Ray would start the workers anew for it.
+    """
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    use_given_threads()
+    world = current_world(chosen_device(config["use_gpu"]))
+    for job in config["jobs"]:
+        if not world.from_first(partial(_is_finished, job)):
+            try:
+                _tune(job, world)
+            except (DataError, LossNotFiniteError, ModelError) as error:
+                if world.is_first:
+                    job.place.write_json(FAILURE, {"error": str(error)})
+                return
+            gc.collect()  # DeepSpeed's hooks tie engine and model in a cycle
+            if world.device.type == "cuda":
+                torch.cuda.empty_cache()
+        world.barrier()
+
+
+def _is_finished(job: TuneJob) -> bool:
+    return finished(job.place, job.key) is not None
+
+
+def _tune(job: TuneJob, world: World) -> None:
+    tokenizer = load_tokenizer(job.model)
+    # ZeRO-3 takes its parts of the model from the host's memory: the whole may not fit on one GPU.
+    model = load_causal_lm(job.model, job.dtype, world.device.type == "cuda" and job.settings.zero_stage < 3)
+    max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
+    data, counts = tuning_data(job, tokenizer, max_tokens)
+    log = TuningLog(job.place, job.title)
+    if world.is_first:
+        for line in count_lines(counts):
+            log.say(line)
+    tuner = Tuner(
+        model,
+        tokenizer,
+        data,
+        job.settings,
+        seed=job.seed,
+        checkpoints=job.place / "checkpoints",
+        key=job.key,
+        world=world,
+        hooks=Hooks(
+            observe=log.observe, observe_step=log.observe_step, say=log.say, checkpoint_now=preemption_notice()
+        ),
+        reference=job.reference,
+        model_key=job.model_key,
+    )
+    if world.is_first and tuner.state:
+        log.say(f"goes on from step {tuner.state.step}")
+    try:
+        state = tuner.run()
+    finally:
+        log.close()
+    if world.is_first:
+        save_adapter(tuner.peft_model, job.place / "adapter", best_adapter(state))
+        job.place.write_json(
+            "training.json",
+            {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)},
+        )
+        write_manifest(
+            job.place,
+            Manifest(
+                stage="tuned",
+                key=job.key,
+                config={"model": job.model.name, "style": job.style, "seed": job.seed, "tuning": asdict(job.settings)},
+                inputs=(job.input_key,),
+                counts=counts,
+            ),
+        )
+    world.barrier()
+
+
+def preemption_notice() -> Callable[[], bool]:
+    """Tells whether Ray knows that a node of the run will be taken away; it is asked every few seconds."""
+    asked = 0.0
+    known = False
+
+    def notice() -> bool:
+        nonlocal asked, known
+        if time.monotonic() - asked >= NOTICE_EVERY_S:
+            asked = time.monotonic()
+            known = ray.train.get_preemption_info() is not None
+        return known
+
+    return notice
+
+
+def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> tuple[TuningData, dict[str, int]]:
+    """The labelled rows that are tuned and selected on, and what became of all of the job's style.
+
+    ``in`` = ``train`` + ``val_select`` + ``other_split`` + ``unscored`` + ``too_long``; of the first two,
+    ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not.
+    """
+    by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
+    counts = {"in": 0, "other_split": 0, "unscored": 0, "too_long": 0, "cut_on_the_left": 0}
+    for row in read_rows(job.labelled, job.shards, COLUMNS):
+        if row["style"] != job.style:
+            continue
+        counts["in"] += 1
+        if row["split"] not in by_split:
+            counts["other_split"] += 1
+            continue
+        if row["query_label"] is None:
+            counts["unscored"] += 1
+            continue
+        try:
+            tuned, n_cut = tuning_row(
+                tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens
+            )
+        except TooLongError:
+            counts["too_long"] += 1
+            continue
+        by_split[row["split"]].append(tuned)
+        counts["cut_on_the_left"] += n_cut > 0
+    counts |= {split: len(rows) for split, rows in by_split.items()}
+    return TuningData(train=by_split["train"], val=by_split["val_select"]), counts
+
+
+def count_lines(counts: dict[str, int]) -> list[str]:
+    """What to say of rows that are not tuned on as they are; nothing where there are none."""
+    remarks = {
+        "unscored": "rows are left out, their answers have no verdict",
+        "too_long": "rows are left out, their answers are longer than the model reads",
+        "cut_on_the_left": "rows were longer than the model can read and lost the left of their context",
+    }
+    return [f"{counts[name]:,} {remark}" for name, remark in remarks.items() if counts[name]]
+
+
+def _example(row: Row) -> Example:
+    return Example(context=row["context"], target=row["target"], target_prompt=row["target_prompt"])

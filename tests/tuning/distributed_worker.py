@@ -1,0 +1,91 @@
+"""One worker of a group: runs the cases of a JSON file in turn and, as the first worker, writes their curves.
+
+python -m tests.tuning.distributed_worker FILE, with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set.
+"""
+
+from dataclasses import replace
+import json
+from pathlib import Path
+import sys
+from typing import Any
+
+import safetensors.torch
+import torch
+import torch.distributed as dist
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+from raycalib.lm.lora_settings import LoraSettings
+from raycalib.prompts import Example, open_ended_context
+from raycalib.storage import Location
+from raycalib.tuning.batches import TuningRow, tuning_row
+from raycalib.tuning.figures import StepFigures
+from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter
+from raycalib.tuning.world import World, current_world
+
+PLACES = ("France", "Italy", "Spain", "Peru", "Japan", "Cuba", "x", "a far country, and a long way from here")
+SETTINGS = TuningSettings(
+    steps=6,
+    global_batch_size=6,
+    micro_batch_size=2,
+    lr=2e-3,
+    warmup_steps=2,
+    weight_decay=0.01,
+    eval_every=3,
+    checkpoint_every=2,
+    log_every=1,
+    zero_persistence_threshold=0,
+    lora=LoraSettings(rank=2, dropout=0.2),
+)
+
+
+def toy_rows(tokenizer: Any) -> list[TuningRow]:
+    rows = []
+    for place in PLACES:
+        example = Example(context=open_ended_context(f"What is the capital of {place}?"), target="Lima")
+        for answer, label in (("Paris", 1), ("Rome", 0)):
+            rows.append(tuning_row(tokenizer, f"{place}/{answer}", example, answer, label, 512)[0])
+    return rows
+
+
+def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
+    """Tunes as the case says; the first worker writes ``curve.json`` and ``adapter.safetensors`` into its directory."""
+    model = LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model_directory)
+    rows = toy_rows(tokenizer)
+    steps: list[StepFigures] = []
+    out = Path(case["out"])
+    tuner = Tuner(
+        model,
+        tokenizer,
+        TuningData(train=rows[:11], val=rows[11:]),
+        replace(SETTINGS, **case["settings"]),
+        seed=1,
+        checkpoints=Location(str(out)),
+        key="key",
+        world=world,
+        hooks=Hooks(observe_step=steps.append),
+    )
+    whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
+    state = tuner.run()
+    if world.is_first:
+        curve = {figures.step: [figures.query_loss, figures.divergence, figures.grad_norm] for figures in steps}
+        values = {"curve": curve, "history": state.history, "numbers_held": whole}
+        (out / "curve.json").write_text(json.dumps(values))
+        safetensors.torch.save_file(
+            {name: tensor.contiguous() for name, tensor in best_adapter(state).items()}, out / "adapter.safetensors"
+        )
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    job = json.loads(Path(sys.argv[1]).read_text())
+    dist.init_process_group("gloo")
+    for case in job["cases"]:
+        run_case(job["model"], case, current_world(torch.device("cpu")))
+        dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

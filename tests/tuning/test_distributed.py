@@ -1,0 +1,126 @@
+"""The same run on 1, 2 and 4 workers, under every ZeRO stage, stopped and gone on with on another number."""
+
+import json
+import os
+from pathlib import Path
+import shutil
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from raycalib.tuning.world import World
+from tests.tuning.distributed_worker import run_case
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
+STAGES = {
+    "zero-0": {"zero_stage": 0},
+    "zero-1": {"zero_stage": 1},
+    "zero-2": {"zero_stage": 2},
+    "zero-3": {"zero_stage": 3},
+    "zero-3 offloaded": {"zero_stage": 3, "offload_optimizer": True, "offload_parameters": True},
+    "zero-2 offloaded": {"zero_stage": 2, "offload_optimizer": True},
+}
+CUT_AT = 4
+
+
+def spawn(world_size: int, model: Path, cases: list[dict[str, Any]], file: Path) -> None:
+    """Runs the cases in a group of processes and waits for them."""
+    file.write_text(json.dumps({"model": str(model), "cases": cases}))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = []
+    for rank in range(world_size):
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world_size, "MASTER_PORT": port}
+        environment = os.environ | {name: str(value) for name, value in places.items()}
+        environment |= {"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, "-m", "tests.tuning.distributed_worker", str(file)]
+        with (file.parent / f"{file.stem}-{rank}.log").open("w") as log:
+            started.append(
+                subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2], stdout=log, stderr=log)
+            )
+    codes = [process.wait(timeout=500) for process in started]
+    logs = "\n".join((file.parent / f"{file.stem}-{rank}.log").read_text()[-3000:] for rank in range(world_size))
+    assert codes == [0] * world_size, logs
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_llama: TinyLlama, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All runs, one directory each: ``world size/stage``, and ``resumed/…`` that went on from a run of two workers."""
+    root = tmp_path_factory.mktemp("distributed")
+    model = root / "model"
+    for part in tiny_llama:
+        part.save_pretrained(model)
+    run_case(str(model), case(root / "1" / "torch", {}), World())
+    spawn(2, model, [case(root / "2" / name, stage) for name, stage in STAGES.items()], root / "two.json")
+    for name in ("1", "4", *STAGES):
+        cut_off(root / "2" / "zero-2", root / "resumed" / name)
+    run_case(str(model), case(root / "resumed" / "1", {}), World())
+    four = [case(root / "4" / name, stage) for name, stage in STAGES.items() if "offloaded" not in name]
+    spawn(4, model, [*four, case(root / "resumed" / "4", STAGES["zero-3"])], root / "four.json")
+    spawn(2, model, [case(root / "resumed" / name, stage) for name, stage in STAGES.items()], root / "again.json")
+    return root
+
+
+def case(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
+    return {"out": str(out), "settings": settings}
+
+
+def cut_off(run: Path, copy: Path) -> None:
+    """The run as a kill after step 4 would have left it."""
+    shutil.copytree(run, copy)
+    for later in copy.glob("step-*"):
+        if int(later.name.removeprefix("step-")) > CUT_AT:
+            shutil.rmtree(later)
+    for result in ("curve.json", "adapter.safetensors"):
+        (copy / result).unlink()
+    assert (copy / f"step-{CUT_AT:08d}" / "state.json").exists()
+
+
+def curve(run: Path) -> torch.Tensor:
+    """(steps, 3) query loss, divergence and gradient norm; the run's own steps alone."""
+    values = json.loads((run / "curve.json").read_text())["curve"]
+    return torch.tensor([values[step] for step in sorted(values, key=int)], dtype=torch.float64)
+
+
+def check_same(run: Path, other: Path) -> None:
+    ours, expected = curve(run), curve(other)
+    torch.testing.assert_close(ours, expected[-len(ours) :], rtol=1e-4, atol=1e-6)
+    weights, others = (safetensors.torch.load_file(place / "adapter.safetensors") for place in (run, other))
+    assert weights.keys() == others.keys()
+    for name, weight in weights.items():
+        # AdamW divides by the root of the squares, so float32 noise in small gradients grows.
+        torch.testing.assert_close(weight, others[name], rtol=1e-3, atol=2e-5)
+
+
+WORLDS = [(2, name) for name in STAGES] + [(4, name) for name in STAGES if "offloaded" not in name]
+
+
+@pytest.mark.parametrize(("world_size", "stage"), WORLDS)
+def test_the_curve_does_not_depend_on_workers_and_stage(runs: Path, world_size: int, stage: str) -> None:
+    alone = curve(runs / "1" / "torch")
+    assert alone.shape == (6, 3)
+    assert (alone[1:, 1] > 0).all()  # the divergence is at work
+    check_same(runs / str(world_size) / stage, runs / "1" / "torch")
+
+
+@pytest.mark.parametrize("name", ["1", "4", *STAGES])
+def test_a_run_of_two_goes_on_with_other_workers_and_stages(runs: Path, name: str) -> None:
+    resumed = runs / "resumed" / name
+    assert len(curve(resumed)) == 6 - CUT_AT
+    check_same(resumed, runs / "1" / "torch")
+
+
+def test_stage_three_really_splits_the_model(runs: Path) -> None:
+    """Between passes a worker holds none of the weights whole."""
+    held = {name: json.loads((runs / "2" / name / "curve.json").read_text())["numbers_held"] for name in STAGES}
+    assert held["zero-3"] == 0
+    assert held["zero-2"] > 0
