@@ -44,6 +44,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Texts, mixture, losses and gradients against outputs of the paper's code, which are no part of the repository.
 golden: $(INSTALLED)
 	$(BIN)/python -m tests.golden.compare $(GOLDEN)
 

@@ -1,9 +1,10 @@
-"""Compares raycalib's texts and mixture with golden values of the paper's own code: ``make golden``.
+"""Compares texts, mixture, losses and gradients with golden values of the paper's own code: ``make golden``.
 
 Every text is made twice. With ``paper_exact`` it must equal the golden one; without, it must too, unless one of the
-deliberate differences of ``texts`` explains it. Prints each difference on a line, what is explained and what raycalib
-has nothing to hold against with its reason and count, and last a line of JSON. A value of the files that is none of
-these is a difference. The golden files are data from outside the repository and are not copied into it.
+deliberate differences of ``texts`` explains it. Losses are computed twice, too (see ``losses``). Prints each difference
+on a line, what is explained and what raycalib has nothing to hold against with its reason and count, and last a line
+of JSON. A value of the files that is none of these is a difference. The golden files are data from outside the
+repository and are not copied into it.
 """
 
 import argparse
@@ -15,13 +16,14 @@ from typing import Any
 
 from raycalib.sources.hub import hub_source
 from tests.golden.declarations import DATASET, DATASET_LEFT_OUT, REMARKS, compare_declaration, compare_split_map
+from tests.golden.losses import compare_losses
 from tests.golden.mixture import compare_mixture
 from tests.golden.queries import compare_queries, compare_tokens
 from tests.golden.tally import Tally
 from tests.golden.texts import compare_style
 
 DEFAULT_DIRECTORY = Path("../shared/golden")
-NAMES = ("prompts", "query", "mixture")
+NAMES = ("prompts", "query", "mixture", "losses")
 
 
 def compare_prompts(golden: dict[str, Any], tally: Tally) -> None:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     directory = parser.parse_args(arguments).directory
     tally = Tally()
     try:
-        prompts, queries, mixture = (json.loads((directory / f"{name}.json").read_text()) for name in NAMES)
+        prompts, queries, mixture, losses = (json.loads((directory / f"{name}.json").read_text()) for name in NAMES)
     except (OSError, ValueError) as error:
         print(
             f"golden: {error}; give the directory that holds {', '.join(f'{name}.json' for name in NAMES)}",
@@ -58,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compare_queries(queries, tally)
     compare_tokens(queries, directory / "tiny_llama", tally)
     compare_mixture(mixture, prompts["datasets"], tally)
+    compare_losses(losses, directory, tally)
     for line in tally.differences:
         print(line)
     for kind, counts in (("explained", tally.explained), ("not compared", tally.not_compared)):

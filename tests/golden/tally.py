@@ -4,6 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 
 @dataclass
 class Tally:
@@ -22,6 +25,22 @@ class Tally:
         self.compared += 1
         if ours != golden:
             self.differ(f"{where}: raycalib {_shown(ours)}, golden {_shown(golden)}", reason)
+
+    def compare_close(
+        self,
+        where: str,
+        ours: ArrayLike,
+        golden: ArrayLike,
+        *,
+        rtol: float = 0.0,
+        atol: float = 0.0,
+        reason: str | None = None,
+    ) -> None:
+        """Counts one number or array of numbers, equal where |ours - golden| <= atol + rtol |golden| throughout."""
+        self.compared += 1
+        left, right = np.asarray(ours, dtype=float), np.asarray(golden, dtype=float)
+        if left.shape != right.shape or not np.allclose(left, right, rtol=rtol, atol=atol):
+            self.differ(f"{where}: raycalib {_shown(left.tolist())}, golden {_shown(right.tolist())}", reason)
 
     def differ(self, line: str, reason: str | None) -> None:
         """Keeps a difference."""

@@ -7,6 +7,7 @@ import pytest
 
 from raycalib.sources.hub import hub_source, mixture_sources
 from tests.golden.compare import main
+from tests.golden.losses import NO_MODEL
 from tests.golden.mixture import ALL_VALIDATE, HASH_ORDER, NO_ROWS, REDISTRIBUTED
 from tests.golden.queries import CARRIAGE_RETURN
 from tests.golden.texts import DRAWN_ANSWERS, OWN_SHOT
@@ -135,6 +136,7 @@ def run(
     (directory / "prompts.json").write_text(json.dumps(prompts))
     (directory / "query.json").write_text(json.dumps(QUERY))
     (directory / "mixture.json").write_text(json.dumps(mixture))
+    (directory / "losses.json").write_text(json.dumps({"about": "made by a test", "results": []}))
     code = main([str(directory)])
     return code, capsys.readouterr().out.splitlines()
 
@@ -148,7 +150,7 @@ def test_equal_texts_and_explained_ones_pass(tmp_path: Path, capsys: pytest.Capt
     assert any(line.endswith(OWN_SHOT) for line in lines)
     for reason in (CARRIAGE_RETURN, HASH_ORDER, REDISTRIBUTED, ALL_VALIDATE):
         assert any(line.startswith("explained: ") and line.endswith(reason) for line in lines)
-    for count, reason in ((2, NO_ROWS), (2, DRAWN_ANSWERS)):
+    for count, reason in ((2, NO_ROWS), (2, DRAWN_ANSWERS), (2, NO_MODEL)):
         assert f"not compared: {count} values: {reason}" in lines
     explained = sum(int(line.split()[1]) for line in lines if line.startswith("explained: "))
     not_compared = sum(int(line.split()[2]) for line in lines if line.startswith("not compared: "))
