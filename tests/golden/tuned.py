@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.adapters import load_adapter
 from raycalib.lm.label_tokens import query_label_tokens
-from raycalib.lm.loading import load_causal_lm, load_tokenizer, pad_token_id
+from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.names import find_model
 from raycalib.prompts import Example
 from raycalib.storage import Location
@@ -68,17 +68,17 @@ class TunedModel:
         ]
 
     def batch(self, rows: Sequence[TuningRow], with_kl: bool = True) -> TuningBatch:
-        """The rows side by side."""
-        return collate(rows, pad_token_id(self.tokenizer), with_kl)
+        """The rows, packed."""
+        return collate(rows, with_kl)
 
     def base_states(self, rows: Sequence[TuningRow]) -> Tensor:
         """What the divergence compares with."""
         with self.peft_model.disable_adapter():
-            return self.objective().kl_states(self.batch(rows))
+            return self.objective()(self.batch(rows), wanted="kl_states").detach()
 
     def query_logits(self, rows: Sequence[TuningRow]) -> Tensor:
         """(B, 2), of the tuned model."""
-        return self.objective().query_logits(self.batch(rows, with_kl=False))
+        return self.objective()(self.batch(rows, with_kl=False), wanted="query_logits").detach()
 
     def divergences(self, rows: Sequence[TuningRow], kind: KlKind) -> list[float]:
         """One row at a time, summed over its target tokens."""
