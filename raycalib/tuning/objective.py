@@ -84,7 +84,7 @@ class CalibrationObjective(nn.Module):
 
     def read_states(self, batch: TuningBatch) -> Tensor:
         """(R, H) final hidden states, after the last norm, at the positions that the loss reads."""
-        self.reads.positions = batch.read
+        self.reads.narrow(batch.read, batch.n_tokens)
         self.dropouts.seeds = batch.seeds
         self.dropouts.lengths = ([row.length for row in batch.rows], batch.n_read)
         decoder = self.causal_lm.get_submodule("model")
@@ -96,7 +96,7 @@ class CalibrationObjective(nn.Module):
             packed_rows=batch.rows,
         ).last_hidden_state
         if not (decoder.gradient_checkpointing and self.training):  # else layers are computed again on the way back
-            self.reads.positions = None
+            self.reads.widen()
         return states[0].index_select(0, batch.read)
 
     def _label_logits(self, states: Tensor) -> Tensor:

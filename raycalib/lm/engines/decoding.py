@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
-from raycalib.lm.batching import length_batches, pad_left, tokens_at_once
+from raycalib.lm.batching import length_batches, tokens_at_once
 from raycalib.lm.engines.answer_end import GrowingAnswer, Spelling
+from raycalib.lm.engines.first_reader import FirstReader
 from raycalib.lm.engines.kv_rows import KvRows, states_of
 from raycalib.lm.engines.memory import TOO_LARGE, TokenBudget, is_out_of_memory, release_memory
 from raycalib.lm.engines.requests import Generation, TokenCounts, failed_generation
@@ -39,24 +40,6 @@ def choose(logits: Tensor) -> Choice:
     return Choice(tokens, tokens.tolist(), *figures)
 
 
-def first_logits(
-    model: PreTrainedModel, texts: Sequence[Sequence[int]], pad: int, cache: DynamicCache | None
-) -> Tensor:
-    """(B, V) logits behind each text; its keys and values go to the cache."""
-    ids, mask = (part.to(model.device) for part in pad_left(texts, pad))
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    out = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=cache is not None,
-        logits_to_keep=1,
-    )
-    logits: Tensor = out.logits[:, -1]
-    return logits
-
-
 @dataclass(eq=False)
 class _Row:
     """A text while it is answered; ``length`` of its tokens are in the cache, ``token`` is read next."""
@@ -74,15 +57,14 @@ class Decoder:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        reader: FirstReader,
         spelling: Spelling[int],
-        pad: int,
         max_new_tokens: int,
         budget: TokenBudget,
         counts: TokenCounts,
     ) -> None:
         """The budget is for texts, answers and padding together; ``counts`` grows with what is done."""
-        self.model, self.spelling, self.pad = model, spelling, pad
+        self.reader, self.model, self.spelling = reader, reader.model, spelling
         self.max_new_tokens = max_new_tokens
         self.budget, self.counts = budget, counts
         self._rows: list[_Row] = []
@@ -167,7 +149,7 @@ class Decoder:
         assert self._kv is not None
         cache = DynamicCache()
         texts = [row.ids for row in rows]
-        choice = choose(first_logits(self.model, texts, self.pad, cache))
+        choice = choose(self.reader.logits(texts, cache))
         lengths = [len(ids) for ids in texts]
         self._kv.write(first, states_of(cache), lengths)
         self.counts.tokens_read += sum(lengths)

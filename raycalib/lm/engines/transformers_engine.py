@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, tokens_at_once
 from raycalib.lm.engines.answer_end import TokenizerSpelling, stop_tokens
-from raycalib.lm.engines.decoding import Decoder, choose, first_logits
+from raycalib.lm.engines.decoding import Decoder, choose
+from raycalib.lm.engines.first_reader import FirstReader
 from raycalib.lm.engines.kv_rows import has_simple_cache
 from raycalib.lm.engines.memory import TOO_LARGE, TokenBudget, in_batches
 from raycalib.lm.engines.own_cache import decode_together
@@ -43,7 +44,7 @@ class GreedyGenerator:
         self.max_new_tokens = max_new_tokens
         self.counts = TokenCounts()
         self.budget = TokenBudget(max_batch_tokens)
-        self._pad = pad_token_id(tokenizer)
+        self._reader = FirstReader(model, pad_token_id(tokenizer))
         self._spelling = TokenizerSpelling(tokenizer, stop_tokens(model, tokenizer))
         self._window = context_window(model, max_tokens)
         self._letters = letter_tokens(tokenizer, ascii_lowercase[:USUAL_OPTIONS])
@@ -84,9 +85,10 @@ class GreedyGenerator:
         return fit_left(self.tokenizer, request.text, request.kept, most, request.add_special_tokens)
 
     def _decode(self, texts: dict[int, list[int]]) -> dict[int, Generation]:
-        shared = (self.model, self._spelling, self._pad, self.max_new_tokens)
         if has_simple_cache(self.model):
-            return Decoder(*shared, self.budget, self.counts).decode(texts)
+            decoder = Decoder(self._reader, self._spelling, self.max_new_tokens, self.budget, self.counts)
+            return decoder.decode(texts)
+        shared = (self.model, self._spelling, self._reader.pad, self.max_new_tokens)
         lengths = {index: len(ids) + self.max_new_tokens for index, ids in texts.items()}
         return self._batched(
             lengths, lambda batch: decode_together(*shared, self.counts, [texts[index] for index in batch])
@@ -111,7 +113,7 @@ class GreedyGenerator:
 
     def _read_letters(self, choices: Sequence[tuple[list[int], int]]) -> list[Generation]:
         texts = [ids for ids, _ in choices]
-        logits = first_logits(self.model, texts, self._pad, None).float()
+        logits = self._reader.logits(texts, None).float()
         letters = (logits[:, self._letters] - logits.logsumexp(dim=-1, keepdim=True)).tolist()
         n_tokens = sum(map(len, texts))
         self.counts.tokens_read += n_tokens

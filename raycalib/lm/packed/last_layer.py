@@ -10,21 +10,30 @@ class LastLayerReads:
 
     Every token's key and value are needed there, but queries, the attention's output projection and the MLP only at the
     positions whose final state something reads: of N tokens, R. Final states elsewhere are wrong, and finite.
-
-    Attributes:
-        positions: (R,) int64, distinct, of the coming pass; None computes all.
     """
 
     def __init__(self, decoder: nn.Module) -> None:
         """Hooks into a decoder whose last layer is built as Llama's; others are left as they are."""
         self.positions: Tensor | None = None
+        self.n_tokens = 0
         for module in _narrowed(decoder):
             _Narrowing(self, module)
+
+    def narrow(self, positions: Tensor, n_tokens: int) -> None:
+        """Of the coming pass, over so many tokens a row, only these places (R,), distinct, are read in every row."""
+        self.positions, self.n_tokens = positions, n_tokens
+
+    def widen(self) -> None:
+        """All places are read again."""
+        self.positions = None
 
 
 def _narrowed(decoder: nn.Module) -> list[nn.Module]:
     """The parts of the last layer that work on each token alone."""
-    layer = list(decoder.get_submodule("layers").children())[-1]
+    layers = getattr(decoder, "layers", None)
+    if not isinstance(layers, nn.ModuleList):
+        return []
+    layer = layers[-1]
     attention, mlp = getattr(layer, "self_attn", None), getattr(layer, "mlp", None)
     parts = [getattr(attention, "q_proj", None), getattr(attention, "o_proj", None)]
     parts += [mlp] if isinstance(getattr(mlp, "down_proj", None), nn.Module) else []
@@ -36,19 +45,19 @@ class _Narrowing:
 
     def __init__(self, reads: LastLayerReads, module: nn.Module) -> None:
         self.reads = reads
-        self.n_tokens = 0
+        self.is_narrow = False
         module.register_forward_pre_hook(self.before)
         module.register_forward_hook(self.after)
 
     def before(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if self.reads.positions is None:
-            return None
         states: Tensor = arguments[0]
-        self.n_tokens = states.shape[1]
+        self.is_narrow = self.reads.positions is not None and states.shape[1:-1] == (self.reads.n_tokens,)
+        if not self.is_narrow:
+            return None
         return (states.index_select(1, self.reads.positions), *arguments[1:])
 
     def after(self, module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if self.reads.positions is None:
+        if not self.is_narrow:
             return None
-        whole = output.new_zeros(output.shape[0], self.n_tokens, *output.shape[2:])
+        whole = output.new_zeros(output.shape[0], self.reads.n_tokens, *output.shape[2:])
         return whole.index_copy(1, self.reads.positions, output)

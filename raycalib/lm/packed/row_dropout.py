@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from peft.tuners.lora import LoraLayer
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,8 @@ class RowDropouts:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        from peft.tuners.lora import LoraLayer  # reading texts alone needs no peft
+
         self.seeds: Sequence[int] = ()
         self.lengths: tuple[Sequence[int], Sequence[int]] = ((), ())
         layers = [module for module in model.modules() if isinstance(module, LoraLayer)]

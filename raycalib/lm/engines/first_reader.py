@@ -1,0 +1,38 @@
+"""Reads texts up to the logits of their first new tokens."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from raycalib.lm.batching import pad_left
+from raycalib.lm.packed import LastLayerReads
+
+
+class FirstReader:
+    """One per model: the last layer computes what the first logits need, and keys and values of all tokens."""
+
+    def __init__(self, model: PreTrainedModel, pad: int) -> None:
+        self.model, self.pad = model, pad
+        self._reads = LastLayerReads(getattr(model, "model", model))
+
+    def logits(self, texts: Sequence[Sequence[int]], cache: DynamicCache | None) -> Tensor:
+        """(B, V) logits behind each text; its keys and values go to the cache."""
+        ids, mask = (part.to(self.model.device) for part in pad_left(texts, self.pad))
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        n_tokens = ids.shape[1]
+        self._reads.narrow(torch.tensor([n_tokens - 1], device=ids.device), n_tokens)
+        try:
+            out = self.model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                logits_to_keep=1,
+            )
+        finally:
+            self._reads.widen()
+        logits: Tensor = out.logits[:, -1]
+        return logits
