@@ -100,3 +100,20 @@ def test_judges_are_compared_and_one_is_checked(
     assert "kappa" in said
     assert "sensitivity 0.500 [" in said
     assert "strict-1" in said
+
+
+@pytest.mark.ray
+@pytest.mark.filterwarnings("default")
+def test_a_row_that_hangs_holds_up_its_own_shard_alone(
+    job: ModuleType, answers: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One worker, four shards: all other rows are asked and answered before the row that hung is asked again."""
+    arguments = ["--answers", answers, "--grader", "judge", "--judge-model", "judge", "--rows-per-shard", "2"]
+    arguments += ["--ray.temp-dir", str(tmp_path_factory.mktemp("r")), "--ray.max-workers", "1"]
+    with ChatServer(Plan(script=["hang"], hang_s=10.0)) as server:
+        job.main([*arguments, "--judge-base-url", server.url, "--out", str(tmp_path / "out")])
+        texts, statuses = server.seen.texts, server.seen.statuses
+    hung = texts[0]
+    assert (len(texts), statuses[0], statuses[1:]) == (9, "hang", [200] * 8)
+    assert [place for place, text in enumerate(texts) if text == hung] == [0, 8]
+    assert len(set(texts)) == 8
