@@ -20,7 +20,7 @@ from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.figures import StepFigures
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter
+from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter
 from raycalib.tuning.world import World, current_world
 
 PLACES = ("France", "Italy", "Spain", "Peru", "Japan", "Cuba", "x", "a far country, and a long way from here")
@@ -49,7 +49,10 @@ def toy_rows(tokenizer: Any) -> list[TuningRow]:
 
 
 def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
-    """Tunes as the case says; the first worker writes ``curve.json`` and ``adapter.safetensors`` into its directory."""
+    """Tunes as the case says; the first worker writes ``curve.json`` and ``adapter.safetensors`` into its directory.
+
+    A loss that is not finite, as a ``poisoned`` token makes it, is written to ``error-RANK.txt``.
+    """
     model = LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_directory)
     rows = toy_rows(tokenizer)
@@ -67,7 +70,14 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
         hooks=Hooks(observe_step=steps.append),
     )
     whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
-    state = tuner.run()
+    if case.get("poisoned"):
+        with torch.no_grad():
+            model.get_input_embeddings().weight[case["poisoned"]] = torch.nan
+    try:
+        state = tuner.run()
+    except LossNotFiniteError as error:
+        (out / f"error-{world.rank}.txt").write_text(str(error))
+        return
     if world.is_first:
         curve = {figures.step: [figures.query_loss, figures.divergence, figures.grad_norm] for figures in steps}
         values = {"curve": curve, "history": state.history, "numbers_held": whole}

@@ -15,7 +15,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.tuning.world import World
-from tests.tuning.distributed_worker import run_case
+from tests.tuning.distributed_worker import run_case, toy_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -59,7 +59,9 @@ def runs(tiny_llama: TinyLlama, tmp_path_factory: pytest.TempPathFactory) -> Pat
     for part in tiny_llama:
         part.save_pretrained(model)
     run_case(str(model), case(root / "1" / "torch", {}), World())
-    spawn(2, model, [case(root / "2" / name, stage) for name, stage in STAGES.items()], root / "two.json")
+    poisoned = case(root / "poisoned", STAGES["zero-0"]) | {"poisoned": only_in_france(tiny_llama[1])}
+    cases = [case(root / "2" / name, stage) for name, stage in STAGES.items()]
+    spawn(2, model, [*cases, poisoned], root / "two.json")
     for name in ("1", "4", *STAGES):
         cut_off(root / "2" / "zero-2", root / "resumed" / name)
     run_case(str(model), case(root / "resumed" / "1", {}), World())
@@ -67,6 +69,14 @@ def runs(tiny_llama: TinyLlama, tmp_path_factory: pytest.TempPathFactory) -> Pat
     spawn(4, model, [*four, case(root / "resumed" / "4", STAGES["zero-3"])], root / "four.json")
     spawn(2, model, [case(root / "resumed" / name, stage) for name, stage in STAGES.items()], root / "again.json")
     return root
+
+
+def only_in_france(tokenizer: PreTrainedTokenizerFast) -> int:
+    """A token that only the rows about France hold."""
+    rows = toy_rows(tokenizer)
+    of_france = {token for row in rows if row.row_id.startswith("France") for token in row.query_ids}
+    (token,) = of_france.difference(*(row.query_ids for row in rows if not row.row_id.startswith("France")))
+    return token
 
 
 def case(out: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -124,3 +134,11 @@ def test_stage_three_really_splits_the_model(runs: Path) -> None:
     held = {name: json.loads((runs / "2" / name / "curve.json").read_text())["numbers_held"] for name in STAGES}
     assert held["zero-3"] == 0
     assert held["zero-2"] > 0
+
+
+def test_a_loss_that_is_not_finite_stops_all_workers_alike(runs: Path) -> None:
+    """Each of them names the rows of the one whose loss it was, and none waits for the others."""
+    errors = [(runs / "poisoned" / f"error-{rank}.txt").read_text() for rank in range(2)]
+    assert errors[0] == errors[1]
+    assert "France/" in errors[0]
+    assert "is not finite" in errors[0]
