@@ -17,5 +17,9 @@ class StorageError(RaycalibError):
     """A place cannot be read or written."""
 
 
+class LossNotFiniteError(RaycalibError):
+    """The loss became NaN or infinite."""
+
+
 class ModelError(RaycalibError):
     """A model directory or hub id cannot be used."""

@@ -22,7 +22,7 @@ from raycalib.records import PREDICTION, Row
 from raycalib.stages.evidence import Evidence, gather_evidence
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
-from raycalib.tuning.probe import fit_probe
+from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature import fit_temperature
 

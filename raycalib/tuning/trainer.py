@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raycalib.errors import DataError, RaycalibError
+from raycalib.errors import DataError, LossNotFiniteError
 from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
 from raycalib.lm.batching import length_batches, tokens_at_once
@@ -33,10 +33,6 @@ from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.world import World
 
 EVALUATION_TOKENS = 8192
-
-
-class LossNotFiniteError(RaycalibError):
-    """The loss became NaN or infinite."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.errors import DataError, RaycalibError
+from raycalib.errors import DataError, LossNotFiniteError, RaycalibError
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import Example, open_ended_context
@@ -20,7 +20,7 @@ from raycalib.tuning.engines import trainable
 from raycalib.tuning.figures import TuningProgress
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, set_best
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData, set_best
 from raycalib.tuning.world import World
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]

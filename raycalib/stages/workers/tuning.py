@@ -12,7 +12,7 @@ import ray.train
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raycalib.errors import DataError, ModelError
+from raycalib.errors import DataError, LossNotFiniteError, ModelError
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
 from raycalib.lm.window import context_window
@@ -24,7 +24,7 @@ from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TooLongError, TuningRow, tuning_row
-from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter
 from raycalib.tuning.world import World, current_world
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
