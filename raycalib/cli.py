@@ -1,6 +1,6 @@
 """Command lines of the jobs: typed, unknown flags refused, one line per error, exit code 2."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr
 import io
 import re
@@ -65,7 +65,7 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
         ConfigError: an unknown recipe, or a value that is not allowed.
         SystemExit: ``--help``, or a flag that does not exist (code 2).
     """
-    name, rest = _take_recipe(list(arguments))
+    name, rest = take_flag(arguments, "--recipe", "demo", RECIPES)
     listed = "\n".join(f"  --recipe {key}: {(build.__doc__ or '').splitlines()[0]}" for key, build in RECIPES.items())
     short = ", ".join(SHORT_FLAGS)
     judge = ", ".join(JUDGE_FLAGS)
@@ -134,20 +134,27 @@ def _bounds(text: str) -> tuple[int, int]:
     return smallest, largest
 
 
-def _take_recipe(arguments: list[str]) -> tuple[str, list[str]]:
-    name, rest, index = "demo", [], 0
+def take_flag(arguments: Sequence[str], flag: str, default: str, allowed: Collection[str]) -> tuple[str, list[str]]:
+    """A flag's value, the last where it is given more than once, and the arguments without it.
+
+    Raises:
+        ConfigError: the value is missing, or is not allowed.
+    """
+    value, rest, index, name = default, list[str](), 0, flag.lstrip("-")
     while index < len(arguments):
         argument = arguments[index]
-        if argument == "--recipe":
+        if argument == flag:
             if index + 1 == len(arguments):
-                raise ConfigError(f"recipe: a name is missing; allowed: {', '.join(RECIPES)}")
-            name, index = arguments[index + 1], index + 1
-        elif argument.startswith("--recipe="):
-            name = argument.removeprefix("--recipe=")
+                raise ConfigError(f"{name}: a name is missing; allowed: {', '.join(allowed)}")
+            value, index = arguments[index + 1], index + 1
+        elif argument.startswith(f"{flag}="):
+            value = argument.removeprefix(f"{flag}=")
         else:
             rest.append(argument)
         index += 1
-    return name, rest
+    if value not in allowed:
+        raise ConfigError(f"{name}: {value!r} is unknown; allowed: {', '.join(allowed)}")
+    return value, rest
 
 
 def run_job(main: Callable[[Sequence[str]], None]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from raycalib.errors import ConfigError
-from raycalib.evaluation.methods import BASELINES, TRAINED
+from raycalib.evaluation.methods import BASELINES, LORA, LORA_PROMPT, TRAINED
 from raycalib.judging import GRADERS, GraderName
 from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
@@ -14,6 +14,8 @@ from raycalib.stages.settings import RaySettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
 METHODS = (*BASELINES, *TRAINED)
+DEFAULT_METHODS = tuple(method for method in METHODS if method != LORA)
+"""LoRA without the prompt costs a second tuning and is on request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +44,7 @@ class PipelineConfig:
         rows_per_shard: rows of a shard, the unit of work and of resumption.
         n_resamples: of the bootstrap behind each interval.
         engine: what generates answers; features and queries always come from transformers.
-        tuning: settings of LoRA + Prompt.
+        tuning: settings of LoRA + Prompt, and of LoRA.
         probe: settings of the probe.
         ray: the cluster and its workers.
     """
@@ -51,7 +53,7 @@ class PipelineConfig:
     models: tuple[str, ...] = ("llama2:7b",)
     model_root: str | None = None
     styles: tuple[str, ...] = PROMPT_STYLES
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = DEFAULT_METHODS
     source: SourceSettings = field(default_factory=SourceSettings)
     grader: GraderName = "exact"
     judge: JudgeSettings = field(default_factory=JudgeSettings)
@@ -87,6 +89,8 @@ class PipelineConfig:
                 f"max_tokens: {self.max_tokens} is not allowed; above max_new_tokens ({self.max_new_tokens}), so that "
                 "there is room for the question"
             )
+        if self.tuning.method != LORA_PROMPT:
+            problems.append("tuning.method: the pipeline sets it; name what is tuned by --methods, or use jobs/tune.py")
         if self.ray.train_workers > self.tuning.global_batch_size:
             problems.append(
                 f"ray.train_workers: {self.ray.train_workers} is not allowed; at most tuning.global_batch_size "

@@ -1,6 +1,7 @@
 """The full pipeline: questions → answers → labels → features → tuning → predictions → report."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from raycalib.config import PipelineConfig
 from raycalib.errors import StorageError
-from raycalib.evaluation.methods import LORA_PROMPT
+from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.lm.loading import pin_revision
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.prompts import QUERY_VERSION
@@ -32,6 +33,7 @@ from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
 from raycalib.storage import Location
+from raycalib.tuning.settings import TuningMethod
 
 
 class Pipeline:
@@ -101,6 +103,26 @@ class Pipeline:
             say(f"  {json.dumps({'model': name, 'counts': counts, **details})}")
         return answers
 
+    def tune(self, method: TuningMethod) -> list[TuneJob]:
+        """Runs what tuning by one method needs and then tunes; a later ``run`` finds what both need."""
+        self.out.write_json("config.json", asdict(self.config))
+        try:
+            questions = self._questions()
+            labelled = {
+                model.name: self._keep(self.labelling.run(model.slug, self._answer(model, questions)))
+                for model in self.models
+            }
+            jobs = self._tune(labelled, [method])
+        finally:
+            self.labelling.close()
+            self.cluster.close()
+        for job in jobs:
+            training = job.place.read_json("training.json")
+            best = {"best_step": training["best_step"], "val_nll": training["best_nll"]}
+            say(f"{job.title}: {job.place.uri}")
+            say(f"  {json.dumps({'model': job.model.name, 'style': job.style, 'method': method, **best})}")
+        return jobs
+
     def _questions(self) -> StageOutput:
         config = self.config
         questions = self._keep(
@@ -124,10 +146,15 @@ class Pipeline:
             features[model.name] = self._features(model, answers)
         if config.estimate:
             return [], False
-        jobs = self._tune(labelled)
+        jobs = self._tune(labelled, [method for method in TUNED if method in config.methods])
         predictions: list[StageOutput] = []
         for model in self.models:
-            tuned = self._score(model, labelled[model.name], [job for job in jobs if job.model == model])
+            of_model = [job for job in jobs if job.model == model]
+            tuned = {
+                method: self._score(model, labelled[model.name], of_method)
+                for method in TUNED
+                if (of_method := [job for job in of_model if job.settings.method == method])
+            }
             for style in config.styles:
                 combo = Combo(
                     model=model.name,
@@ -139,7 +166,9 @@ class Pipeline:
                 )
                 predictions.append(self._keep(predict(combo, config.methods, config.probe, config.seed, self.out)))
         trainings = [
-            {"model": job.model.name, "style": job.style, **job.place.read_json("training.json")} for job in jobs
+            {"model": job.model.name, "style": job.style, **job.place.read_json("training.json")}
+            for job in jobs
+            if job.settings.method == LORA_PROMPT
         ]
         notes = [note for output in labelled.values() for note in judge_notes(output, self.labelling.judge_errors)]
         for note in notes:
@@ -161,7 +190,8 @@ class Pipeline:
             max_batch_tokens=self.config.max_batch_tokens,
             max_new_tokens=self.config.max_new_tokens,
             max_tokens=self.config.max_tokens,
-            adapters=tuple((job.style, job.place / "adapter") for job in jobs or ()),
+            adapters=tuple((job.style, job.adapter) for job in jobs or ()),
+            heads=tuple((job.style, job.head) for job in jobs or () if job.settings.method != LORA_PROMPT),
             engine=self.config.engine,
             gpus=self.config.ray.gpus_per_worker,
         )
@@ -206,20 +236,25 @@ class Pipeline:
         )
         return self._shards(stage, answers)
 
-    def _tune(self, labelled: dict[str, StageOutput]) -> list[TuneJob]:
-        if LORA_PROMPT not in self.config.methods:
-            return []
+    def _tune(self, labelled: dict[str, StageOutput], methods: Sequence[TuningMethod]) -> list[TuneJob]:
         jobs = [
-            tune_job(model, self.dtype, style, labelled[model.name], self.config.tuning, self.config.seed, self.out)
+            tune_job(
+                model,
+                self.dtype,
+                style,
+                labelled[model.name],
+                replace(self.config.tuning, method=method),
+                self.config.seed,
+                self.out,
+            )
+            for method in methods
             for model in self.models
             for style in self.config.styles
         ]
         self.done += run_tuning(jobs, self.out, self.cluster)
         return jobs
 
-    def _score(self, model: ModelSource, labelled: StageOutput, jobs: list[TuneJob]) -> StageOutput | None:
-        if not jobs:
-            return None
+    def _score(self, model: ModelSource, labelled: StageOutput, jobs: list[TuneJob]) -> StageOutput:
         stage = ShardStage(
             name="scored",
             variant=model.slug,

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from raycalib.config import METHODS, PipelineConfig
+from raycalib.config import DEFAULT_METHODS, PipelineConfig
 from raycalib.errors import ConfigError
 from raycalib.lm.engines.settings import EngineName, EngineSettings
 from raycalib.stages.settings import RaySettings
@@ -21,7 +21,7 @@ from raycalib.tuning.settings import TuningSettings
         (
             "methods",
             ("magic",),
-            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, probe",
+            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, lora, probe",
         ),
         ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, substring, judge"),
         ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),
@@ -126,4 +126,4 @@ def test_a_configuration_is_plain_frozen_data() -> None:
 
 
 def test_methods_are_baselines_and_trained_ones() -> None:
-    assert METHODS == ("zero_shot_query", "answer_likelihood", "family_rate", "lora_prompt", "probe")
+    assert DEFAULT_METHODS == ("zero_shot_query", "answer_likelihood", "family_rate", "lora_prompt", "probe")

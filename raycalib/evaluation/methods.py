@@ -1,12 +1,18 @@
 """The methods that give an answer a confidence, by name."""
 
+from typing import Final
+
 ZERO_SHOT_QUERY = "zero_shot_query"
 ANSWER_LIKELIHOOD = "answer_likelihood"
 FAMILY_RATE = "family_rate"
-LORA_PROMPT = "lora_prompt"
+LORA_PROMPT: Final = "lora_prompt"
+LORA: Final = "lora"
 PROBE = "probe"
 WITH_TEMPERATURE = "+temperature"
 
 BASELINES = (ZERO_SHOT_QUERY, ANSWER_LIKELIHOOD, FAMILY_RATE)
-TRAINED = (LORA_PROMPT, PROBE)
+TRAINED = (LORA_PROMPT, LORA, PROBE)
 """Methods that are fitted; each also exists with a temperature."""
+
+TUNED: Final = (LORA_PROMPT, LORA)
+"""Methods with an adapter of their own."""

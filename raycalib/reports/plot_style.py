@@ -4,7 +4,15 @@ from html import escape
 import re
 from typing import Any
 
-from raycalib.evaluation.methods import ANSWER_LIKELIHOOD, FAMILY_RATE, LORA_PROMPT, PROBE, ZERO_SHOT_QUERY
+from raycalib.evaluation.methods import (
+    ANSWER_LIKELIHOOD,
+    FAMILY_RATE,
+    LORA,
+    LORA_PROMPT,
+    PROBE,
+    WITH_TEMPERATURE,
+    ZERO_SHOT_QUERY,
+)
 from raycalib.reports.wording import CALIBRATED_PROBE, CALIBRATED_QUERY
 
 # Okabe and Ito's palette without black and yellow, which vanish on dark and on light.
@@ -14,6 +22,8 @@ METHOD_COLOURS = {
     FAMILY_RATE: "#8c8c8c",
     LORA_PROMPT: "#56b4e9",
     CALIBRATED_QUERY: "#1f83c9",
+    LORA: "#b39ddb",
+    LORA + WITH_TEMPERATURE: "#7e57c2",
     PROBE: "#cc79a7",
     CALIBRATED_PROBE: "#009e73",
 }
@@ -23,11 +33,13 @@ METHOD_MARKERS = {
     FAMILY_RATE: "X",
     LORA_PROMPT: "o",
     CALIBRATED_QUERY: "o",
+    LORA: "v",
+    LORA + WITH_TEMPERATURE: "v",
     PROBE: "^",
     CALIBRATED_PROBE: "^",
 }
-DASHED = frozenset({FAMILY_RATE, PROBE})
-HOLLOW = frozenset({LORA_PROMPT, PROBE})
+DASHED = frozenset({FAMILY_RATE, LORA, PROBE})
+HOLLOW = frozenset({LORA, LORA_PROMPT, PROBE})
 OTHER_COLOUR, OTHER_MARKER = "#9a7d4e", "P"
 INK = "#010203"  # replaced by currentColor
 PIXELS_PER_INCH = 111

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
     FAMILY_RATE,
+    LORA,
     LORA_PROMPT,
     PROBE,
     WITH_TEMPERATURE,
@@ -21,6 +22,8 @@ METHOD_NAMES = {
     FAMILY_RATE: "family rate",
     LORA_PROMPT: "LoRA + Prompt",
     CALIBRATED_QUERY: "LoRA + Prompt + temperature",
+    LORA: "LoRA",
+    LORA + WITH_TEMPERATURE: "LoRA + temperature",
     PROBE: "probe",
     CALIBRATED_PROBE: "probe + temperature",
 }

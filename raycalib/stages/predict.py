@@ -1,6 +1,6 @@
 """From logits and features to predictions: probe, temperatures, baselines. No Ray: it takes seconds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 import math
 from typing import Any
@@ -13,8 +13,8 @@ from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_o
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
     FAMILY_RATE,
-    LORA_PROMPT,
     PROBE,
+    TRAINED,
     WITH_TEMPERATURE,
     ZERO_SHOT_QUERY,
 )
@@ -39,7 +39,7 @@ class Combo:
     style: str
     labelled: StageOutput
     features: StageOutput
-    tuned_logits: StageOutput | None
+    tuned_logits: Mapping[str, StageOutput]
 
 
 def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: int, out: Location) -> StageOutput:
@@ -48,7 +48,7 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
     Trained methods also get a temperature, fitted on ``val_calibrate`` alone.
     """
     identity = {"style": combo.style, "methods": list(methods), "seed": seed, "probe": asdict(probe)}
-    inputs = [combo.labelled.key, combo.features.key] + ([combo.tuned_logits.key] if combo.tuned_logits else [])
+    inputs = [combo.labelled.key, combo.features.key, *(output.key for output in combo.tuned_logits.values())]
     key = stage_key("predictions", identity, inputs)
     place = stage_place(out, "predictions", f"{combo.slug}-{combo.style}", key)
     if done := finished(place, key):
@@ -60,7 +60,7 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
     for method in methods:
         predictions = _predictions(method, combo, evidence, probe, seed, place)
         variants = {method: predictions}
-        if method in (LORA_PROMPT, PROBE):
+        if method in TRAINED:
             variants[method + WITH_TEMPERATURE], fitted = _tempered(predictions, method)
             details["temperatures"].append({"method": method, **fitted})
         for of_method in variants.values():
@@ -97,8 +97,8 @@ def _predictions(
         return [_prediction(row, method, log_odds(rates.rate(row["task"]))) for row in evaluated]
     if method == PROBE:
         return _probed(evidence, evaluated, probe, seed, place)
-    if method == LORA_PROMPT and combo.tuned_logits is not None:
-        tuned = [row for row in combo.tuned_logits.rows() if row["style"] == combo.style]
+    if method in combo.tuned_logits:
+        tuned = [row for row in combo.tuned_logits[method].rows() if row["style"] == combo.style]
         return [_prediction(row, method, _margin(row)) for row in tuned]
     raise DataError(f"method: {method!r} has nothing to predict from")
 

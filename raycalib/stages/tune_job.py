@@ -29,7 +29,18 @@ class TuneJob:
     @property
     def title(self) -> str:
         """The combo's name."""
-        return f"{self.model.name} {self.style}"
+        method = "" if self.settings.method == "lora_prompt" else f" ({self.settings.method})"
+        return f"{self.model.name} {self.style}{method}"
+
+    @property
+    def adapter(self) -> Location:
+        """Where the adapter is put."""
+        return self.place / "adapter"
+
+    @property
+    def head(self) -> Location:
+        """Where the classifier is put, of methods that have one."""
+        return self.place / "head"
 
     @property
     def model_key(self) -> str:

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
 from raycalib.lm.packed import PackedRow
-from raycalib.lm.window import without_left
+from raycalib.lm.window import fit_left, without_left
 from raycalib.prompts import Example, query_text
 
 
@@ -79,6 +79,24 @@ def tuning_row(
             raise TooLongError(f"what follows the question is longer than {max_tokens} tokens")
     row = TuningRow(row_id=row_id, query_ids=tuple(query_ids), kl_ids=tuple(kl_ids), n_target=n_target, label=label)
     return row, cut
+
+
+def answer_row(
+    tokenizer: PreTrainedTokenizerBase, row_id: str, example: Example, answer: str, label: int, max_tokens: int
+) -> tuple[TuningRow, int]:
+    """As ``tuning_row``, for a classifier on the state after the answer: no query is asked, and there is no KL text.
+
+    Raises:
+        TooLongError: target prompt and answer alone are longer than ``max_tokens``.
+    """
+    plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
+    try:
+        ids, cut = fit_left(
+            tokenizer, f"{plain.text()} {answer}".strip(), f"{plain.target_prompt} {answer}".rstrip(), max_tokens
+        )
+    except ValueError as error:
+        raise TooLongError(str(error)) from error
+    return TuningRow(row_id=row_id, query_ids=tuple(ids), kl_ids=(), n_target=0, label=label), cut
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ def check_layout(objective: CalibrationObjective, row: TuningRow) -> None:
         (row.query_ids, [len(row.query_ids) - 1]),
         (row.kl_ids, list(range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1))),
     ):
+        if not places:
+            continue
         states = decoder(input_ids=torch.tensor([text], device=device), use_cache=False).last_hidden_state
         alone.append(states[0, places].float())
     expected = torch.cat(alone).repeat(2, 1)

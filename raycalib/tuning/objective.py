@@ -33,6 +33,7 @@ class CalibrationObjective(nn.Module):
         label_tokens: ids of ``i`` (no) and ``ii`` (yes).
         kl_decay: weight of the divergence.
         kl_kind: which divergence.
+        head: a classifier of (B, H) final states into (B, 2) logits, in place of the logits of the two labels.
 
     Raises:
         ModelError: the model's attention cannot be replaced.
@@ -42,19 +43,25 @@ class CalibrationObjective(nn.Module):
     label_bias: Tensor | None
 
     def __init__(
-        self, causal_lm: PreTrainedModel, label_tokens: tuple[int, int], kl_decay: float, kl_kind: KlKind
+        self,
+        causal_lm: PreTrainedModel,
+        label_tokens: tuple[int, int],
+        kl_decay: float,
+        kl_kind: KlKind,
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.causal_lm = causal_lm
+        self.head = head
         self.kl_decay = kl_decay
         self.kl_kind = kl_kind
         use_packed_attention(causal_lm)
         self.reads = LastLayerReads(causal_lm.get_submodule("model"))
         self.dropouts = RowDropouts(causal_lm)
         # Rows of their own, in float32: see label_logits; and ZeRO-3 keeps the head's weight elsewhere between passes.
-        head, chosen = causal_lm.get_submodule("lm_head"), list(label_tokens)
-        bias = getattr(head, "bias", None)
-        self.register_buffer("label_weight", head.weight[chosen].detach().float(), persistent=False)
+        lm_head, chosen = causal_lm.get_submodule("lm_head"), list(label_tokens)
+        bias = getattr(lm_head, "bias", None)
+        self.register_buffer("label_weight", lm_head.weight[chosen].detach().float(), persistent=False)
         self.register_buffer("label_bias", None if bias is None else bias[chosen].detach().float(), persistent=False)
 
     def forward(
@@ -100,8 +107,11 @@ class CalibrationObjective(nn.Module):
         return states[0].index_select(0, batch.read)
 
     def _label_logits(self, states: Tensor) -> Tensor:
-        logits = functional.linear(states.float(), self.label_weight, self.label_bias)
-        return soft_capped(logits, self.causal_lm.config)
+        if self.head is not None:
+            logits: Tensor = self.head(states.float())
+            return logits
+        labels = functional.linear(states.float(), self.label_weight, self.label_bias)
+        return soft_capped(labels, self.causal_lm.config)
 
     def _head(self, states: Tensor) -> Tensor:
         logits: Tensor = self.causal_lm.get_submodule("lm_head")(states)

@@ -34,6 +34,12 @@ class Probe(nn.Module):
         return logits
 
     @torch.no_grad()
+    def logits(self, features: Features) -> np.ndarray:
+        """(n, 2) float64 logits of not correct and correct, from (n, H) features of any float type."""
+        logits: np.ndarray = self(float32_rows(features)).double().numpy()
+        return logits
+
+    @torch.no_grad()
     def margin(self, features: Features) -> np.ndarray:
         """(n,) float64 log-odds that the answers are correct, from (n, H) features of any float type."""
         margins = np.empty(len(features), dtype=np.float64)

@@ -14,6 +14,9 @@ ReferenceDtype = Literal["model", "bfloat16", "float32"]
 REFERENCE_DTYPES: tuple[str, ...] = get_args(ReferenceDtype)
 
 
+TuningMethod = Literal["lora_prompt", "lora", "probe"]
+TUNING_METHODS: tuple[str, ...] = get_args(TuningMethod)
+
 UNDECISIVE = frozenset(
     {
         "checkpoint_every",
@@ -31,9 +34,12 @@ UNDECISIVE = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class TuningSettings:
-    """Settings of LoRA + Prompt.
+    """Settings of what is tuned through the model.
 
     Attributes:
+        method: ``lora_prompt`` tunes an adapter on the uncertainty query; ``lora`` an adapter and a classifier on the
+            hidden state after the answer, together; ``probe`` the classifier alone, the model frozen (on stored
+            features, as the settings of ``probe`` have it, that takes seconds).
         steps: optimizer steps.
         global_batch_size: rows per step over all workers; which rows make a step does not depend on their number.
         micro_batch_size: rows per pass of one worker.
@@ -41,7 +47,7 @@ class TuningSettings:
         warmup_steps: of the warm-up.
         weight_decay: of AdamW.
         max_grad_norm: gradients are clipped to this norm.
-        kl_decay: weight of the divergence from the base model on the true answers; 0 leaves it out.
+        kl_decay: weight of the divergence from the base model on the true answers, of ``lora_prompt``; 0 leaves it out.
         kl_kind: ``jsd``, ``forward`` KL(base ‖ tuned) or ``reverse`` KL(tuned ‖ base).
         max_tokens: longer texts lose the left of their context, never their query.
         eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps; the
@@ -58,6 +64,7 @@ class TuningSettings:
         lora: the adapter.
     """
 
+    method: TuningMethod = "lora_prompt"
     steps: int = 5000
     global_batch_size: int = 16
     micro_batch_size: int = 4
@@ -104,6 +111,8 @@ class TuningSettings:
             for name in ("lr", "max_grad_norm")
             if not 0 < getattr(self, name) < math.inf
         ]
+        if self.method not in TUNING_METHODS:
+            problems.append(f"tuning.method: {self.method!r} is unknown; allowed: {', '.join(TUNING_METHODS)}")
         if self.kl_kind not in KL_KINDS:
             problems.append(f"tuning.kl_kind: {self.kl_kind!r} is unknown; allowed: {', '.join(KL_KINDS)}")
         if self.zero_stage not in ZERO_STAGES:
@@ -117,6 +126,11 @@ class TuningSettings:
             problems.append("tuning.offload_parameters: needs --tuning.zero-stage 3")
         if problems:
             raise ConfigError("; ".join(problems))
+
+    @property
+    def kl_weight(self) -> float:
+        """``kl_decay`` where the method has a divergence: a classifier leaves the model's answers alone."""
+        return self.kl_decay if self.method == "lora_prompt" else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

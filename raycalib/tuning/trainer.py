@@ -25,6 +25,7 @@ from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 from raycalib.tuning.layout_check import check_layout
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.pace import Pace, peak_memory_gib
+from raycalib.tuning.probe import Probe
 from raycalib.tuning.reference import ReferenceStates
 from raycalib.tuning.reference_pass import compute_missing
 from raycalib.tuning.schedule import learning_rate
@@ -105,9 +106,10 @@ class Tuner:
         self.data, self.settings, self.seed = data, settings, seed
         self.checkpoints, self.key, self.world, self.hooks = checkpoints, key, world, hooks or Hooks()
         self.order = DataOrder(len(data.train), settings.global_batch_size, seed)
-        self.peft_model = attach_lora(model, settings.lora, seed)
+        model.requires_grad_(False)
+        self.peft_model = None if settings.method == "probe" else attach_lora(model, settings.lora, seed)
         self.objective = CalibrationObjective(
-            self.peft_model.get_base_model(), query_label_tokens(tokenizer), settings.kl_decay, settings.kl_kind
+            model, query_label_tokens(tokenizer), settings.kl_weight, settings.kl_kind, _new_head(model, settings, seed)
         )
         check_layout(self.objective, data.train[0])
         if settings.gradient_checkpointing:
@@ -120,7 +122,7 @@ class Tuner:
         if self.state is not None:
             _set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world)
-        if settings.kl_decay > 0:
+        if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
             compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.say)
         if self.state is not None:
@@ -188,7 +190,7 @@ class Tuner:
         """The pass over these rows; without rows, a pass of weight 0 that keeps this worker in step."""
         weight = 1.0 if members else 0.0
         members = members or [self.order.step_rows(0)[0]]
-        with_kl = self.settings.kl_decay > 0
+        with_kl = self.settings.kl_weight > 0
         batch = collate([self.data.train[index] for index in members], with_kl, seeds).to(self.world.device)
         states = self.reference.take(members).to(self.world.device) if with_kl else None
         return MicroBatch(batch, states, weight)
@@ -198,7 +200,7 @@ class Tuner:
             StepFigures(
                 step=step + 1,
                 steps=self.settings.steps,
-                loss=means.query + self.settings.kl_decay * means.divergence,
+                loss=means.query + self.settings.kl_weight * means.divergence,
                 query_loss=means.query,
                 divergence=means.divergence,
                 lr=learning_rate(self.settings, step),
@@ -275,6 +277,20 @@ def best_adapter(state: TrainingState) -> dict[str, Tensor]:
         for name, tensor in state.tensors.items()
         if name.startswith(inner)
     }
+
+
+def best_head(state: TrainingState) -> dict[str, Tensor]:
+    """The classifier's weights at the best step, under its own names; empty where there is none."""
+    inner = "best/head."
+    return {name.removeprefix(inner): tensor for name, tensor in state.tensors.items() if name.startswith(inner)}
+
+
+def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Probe | None:
+    if settings.method == "lora_prompt":
+        return None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stable_seed("head", seed))
+        return Probe(model.config.hidden_size).to(model.device)
 
 
 def set_best(tuner: Tuner, state: TrainingState) -> None:

@@ -17,12 +17,13 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
-from raycalib.tuning.batches import TuningRow, tuning_row
+from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.figures import StepFigures
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter
+from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
+BEST_NAME = "best.safetensors"
 PLACES = ("France", "Italy", "Spain", "Peru", "Japan", "Cuba", "x", "a far country, and a long way from here")
 SETTINGS = TuningSettings(
     steps=6,
@@ -39,30 +40,32 @@ SETTINGS = TuningSettings(
 )
 
 
-def toy_rows(tokenizer: Any) -> list[TuningRow]:
+def toy_rows(tokenizer: Any, method: str = "lora_prompt") -> list[TuningRow]:
+    make = tuning_row if method == "lora_prompt" else answer_row
     rows = []
     for place in PLACES:
         example = Example(context=open_ended_context(f"What is the capital of {place}?"), target="Lima")
         for answer, label in (("Paris", 1), ("Rome", 0)):
-            rows.append(tuning_row(tokenizer, f"{place}/{answer}", example, answer, label, 512)[0])
+            rows.append(make(tokenizer, f"{place}/{answer}", example, answer, label, 512)[0])
     return rows
 
 
 def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
-    """Tunes as the case says; the first worker writes ``curve.json`` and ``adapter.safetensors`` into its directory.
+    """Tunes as the case says; the first worker writes ``curve.json`` and ``best.safetensors`` into its directory.
 
     A loss that is not finite, as a ``poisoned`` token makes it, is written to ``error-RANK.txt``.
     """
     model = LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_directory)
-    rows = toy_rows(tokenizer)
+    settings = replace(SETTINGS, **case["settings"])
+    rows = toy_rows(tokenizer, settings.method)
     steps: list[StepFigures] = []
     out = Path(case["out"])
     tuner = Tuner(
         model,
         tokenizer,
         TuningData(train=rows[:11], val=rows[11:]),
-        replace(SETTINGS, **case["settings"]),
+        settings,
         seed=1,
         checkpoints=Location(str(out)),
         key="key",
@@ -82,9 +85,8 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
         curve = {figures.step: [figures.query_loss, figures.divergence, figures.grad_norm] for figures in steps}
         values = {"curve": curve, "history": state.history, "numbers_held": whole}
         (out / "curve.json").write_text(json.dumps(values))
-        safetensors.torch.save_file(
-            {name: tensor.contiguous() for name, tensor in best_adapter(state).items()}, out / "adapter.safetensors"
-        )
+        best = best_adapter(state) | best_head(state)
+        safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in best.items()}, out / BEST_NAME)
 
 
 def main() -> None:

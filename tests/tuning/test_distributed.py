@@ -15,7 +15,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.tuning.world import World
-from tests.tuning.distributed_worker import run_case, toy_rows
+from tests.tuning.distributed_worker import BEST_NAME, run_case, toy_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -28,6 +28,11 @@ STAGES = {
     "zero-2 offloaded": {"zero_stage": 2, "offload_optimizer": True},
 }
 CUT_AT = 4
+CLASSIFIERS = {
+    f"{method} {name}": {"method": method, **STAGES[name]}
+    for method in ("lora", "probe")
+    for name in ("zero-2", "zero-3")
+}
 
 
 def spawn(world_size: int, model: Path, cases: list[dict[str, Any]], file: Path) -> None:
@@ -60,7 +65,9 @@ def runs(tiny_llama: TinyLlama, tmp_path_factory: pytest.TempPathFactory) -> Pat
         part.save_pretrained(model)
     run_case(str(model), case(root / "1" / "torch", {}), World())
     poisoned = case(root / "poisoned", STAGES["zero-0"]) | {"poisoned": only_in_france(tiny_llama[1])}
-    cases = [case(root / "2" / name, stage) for name, stage in STAGES.items()]
+    for method in ("lora", "probe"):
+        run_case(str(model), case(root / "1" / method, {"method": method}), World())
+    cases = [case(root / "2" / name, stage) for name, stage in (STAGES | CLASSIFIERS).items()]
     spawn(2, model, [*cases, poisoned], root / "two.json")
     for name in ("1", "4", *STAGES):
         cut_off(root / "2" / "zero-2", root / "resumed" / name)
@@ -90,7 +97,7 @@ def cut_off(run: Path, copy: Path) -> None:
     for later in copy.glob("step-*"):
         if int(later.name.removeprefix("step-")) > CUT_AT:
             shutil.rmtree(later)
-    for result in ("curve.json", "adapter.safetensors"):
+    for result in ("curve.json", BEST_NAME):
         (copy / result).unlink()
     assert (copy / f"step-{CUT_AT:08d}" / "state.json").exists()
 
@@ -104,7 +111,7 @@ def curve(run: Path) -> torch.Tensor:
 def check_same(run: Path, other: Path) -> None:
     ours, expected = curve(run), curve(other)
     torch.testing.assert_close(ours, expected[-len(ours) :], rtol=1e-4, atol=1e-6)
-    weights, others = (safetensors.torch.load_file(place / "adapter.safetensors") for place in (run, other))
+    weights, others = (safetensors.torch.load_file(place / BEST_NAME) for place in (run, other))
     assert weights.keys() == others.keys()
     for name, weight in weights.items():
         # AdamW divides by the root of the squares, so float32 noise in small gradients grows.
@@ -142,3 +149,12 @@ def test_a_loss_that_is_not_finite_stops_all_workers_alike(runs: Path) -> None:
     assert errors[0] == errors[1]
     assert "France/" in errors[0]
     assert "is not finite" in errors[0]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_classifiers_are_tuned_alike_by_two_workers(runs: Path, name: str) -> None:
+    method = name.split()[0]
+    check_same(runs / "2" / name, runs / "1" / method)
+    tuned = safetensors.torch.load_file(runs / "2" / name / BEST_NAME)
+    assert sum(part.startswith("layers.") for part in tuned) == 8
+    assert any("lora_" in part for part in tuned) == (method == "lora")

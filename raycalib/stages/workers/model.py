@@ -25,6 +25,7 @@ class ModelWorkerConfig:
         max_new_tokens: at most so many tokens are generated per answer.
         max_tokens: of any text, its answer included; None is the model's window.
         adapters: directories of adapters by prompt style.
+        heads: directories of classifiers that belong to the adapters, by prompt style; none where the query is asked.
         engine: what generates answers.
         gpus: of the worker, fractions allowed.
     """
@@ -36,6 +37,7 @@ class ModelWorkerConfig:
     max_new_tokens: int = 1
     max_tokens: int | None = None
     adapters: tuple[tuple[str, Location], ...] = ()
+    heads: tuple[tuple[str, Location], ...] = ()
     engine: EngineSettings = field(default_factory=EngineSettings)
     gpus: float = 0.0
 

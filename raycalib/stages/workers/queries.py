@@ -1,11 +1,14 @@
 """Answers → query logits: of the base model with its hidden states, and of the tuned model."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from raycalib.lm.query_scoring import QueryScorer, QueryScores
 from raycalib.records import Row
 from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
 from raycalib.stages.workers.rows import all_or_each, queried_text
+from raycalib.tuning.head_files import load_head
+from raycalib.tuning.probe import Probe
 
 
 class FeatureWorker:
@@ -29,7 +32,10 @@ class FeatureWorker:
 
 
 class TunedQueryWorker:
-    """Labelled answers → query logits of the tuned model; one base model, one adapter per prompt style."""
+    """Labelled answers → logits of the tuned model; one base model, one adapter per prompt style.
+
+    They are the query's, or those of the classifier that was tuned together with the adapter.
+    """
 
     def __init__(self, config: ModelWorkerConfig) -> None:
         from raycalib.lm.adapters import load_adapter
@@ -39,6 +45,7 @@ class TunedQueryWorker:
         for style, place in config.adapters:
             self.peft_model = load_adapter(self.peft_model or model, place, style)
         self.styles = [style for style, _ in config.adapters]
+        self.heads = {style: load_head(place) for style, place in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
 
     def process(self, rows: list[Row]) -> list[Row]:
@@ -48,15 +55,17 @@ class TunedQueryWorker:
             mine = [row for row in rows if row["style"] == style]
             if mine and self.peft_model is not None:
                 self.peft_model.set_adapter(style)
-                for row in all_or_each(mine, self._scored, lambda row, error: row | _no_scores(row, error)):
+                scored = partial(self._scored, self.heads.get(style))
+                for row in all_or_each(mine, scored, lambda row, error: row | _no_scores(row, error)):
                     results[row["row_id"]] = row
         return [results[row["row_id"]] for row in rows]
 
-    def _scored(self, rows: Sequence[Row]) -> list[Row]:
+    def _scored(self, head: Probe | None, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)
+        logits = scores.logits if head is None else head.logits(scores.states)
         return [
             row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut}
-            for row, pair, cut in zip(rows, scores.logits, scores.n_cut, strict=True)
+            for row, pair, cut in zip(rows, logits, scores.n_cut, strict=True)
         ]
 
 

@@ -23,8 +23,9 @@ from raycalib.stages.tune_job import TuneJob
 from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
-from raycalib.tuning.batches import TooLongError, TuningRow, tuning_row
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter
+from raycalib.tuning.batches import TooLongError, TuningRow, answer_row, tuning_row
+from raycalib.tuning.head_files import save_head
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
@@ -91,7 +92,10 @@ def _tune(job: TuneJob, world: World) -> None:
     finally:
         log.close()
     if world.is_first:
-        save_adapter(tuner.peft_model, job.place / "adapter", best_adapter(state))
+        if tuner.peft_model is not None:
+            save_adapter(tuner.peft_model, job.adapter, best_adapter(state))
+        if head := best_head(state):
+            save_head(job.head, head)
         job.place.write_json(
             "training.json",
             {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)},
@@ -130,6 +134,7 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
     ``in`` = ``train`` + ``val_select`` + ``other_split`` + ``unscored`` + ``too_long``; of the first two,
     ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not.
     """
+    make = tuning_row if job.settings.method == "lora_prompt" else answer_row
     by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
     counts = {"in": 0, "other_split": 0, "unscored": 0, "too_long": 0, "cut_on_the_left": 0}
     for row in read_rows(job.labelled, job.shards, COLUMNS):
@@ -143,9 +148,7 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
             counts["unscored"] += 1
             continue
         try:
-            tuned, n_cut = tuning_row(
-                tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens
-            )
+            tuned, n_cut = make(tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens)
         except TooLongError:
             counts["too_long"] += 1
             continue

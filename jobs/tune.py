@@ -1,0 +1,30 @@
+r"""Tunes by one method on Ray Train and DeepSpeed; the middle of the full pipeline, with the same flags.
+
+python jobs/tune.py --method lora --out runs/demo                         # demo recipe, a local Ray
+python jobs/tune.py --recipe paper --method probe --ray.train-workers 8 --tuning.zero-stage 2 --out s3://bucket/paper
+
+--method is lora_prompt (default: an adapter tuned on the uncertainty query), lora (an adapter and a classifier on the
+hidden state after the answer) or probe (the classifier alone). Answers and labels that are missing are made first.
+Killed, the same command goes on where it was; jobs/full_pipeline.py with the same flags goes on from the adapters. The
+pipeline itself fits its probes on stored features, in seconds. Ends with each combo's place and a line of JSON.
+"""
+
+from collections.abc import Sequence
+
+from raycalib.cli import pipeline_config, run_job, take_flag
+from raycalib.tuning.settings import TUNING_METHODS
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Tunes; what needs torch and Ray is imported only once the command line is right."""
+    method, rest = take_flag(arguments, "--method", "lora_prompt", TUNING_METHODS)
+    config = pipeline_config(
+        rest, f"Tunes by one method. --method {{{','.join(TUNING_METHODS)}}} (default: lora_prompt)"
+    )
+    from raycalib.pipeline import Pipeline
+
+    Pipeline(config).tune(method)
+
+
+if __name__ == "__main__":
+    run_job(main)
