@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 
 from raycalib.errors import DataError
 from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_odds
@@ -22,6 +21,7 @@ from raycalib.records import PREDICTION, Row
 from raycalib.stages.evidence import Evidence, gather_evidence
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.tuning.probe_files import save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature import fit_temperature
@@ -123,9 +123,7 @@ def _sigmoid(logit: float) -> float:
 
 def _probed(evidence: Evidence, evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> list[Row]:
     fit = fit_probe(*_labelled_features(evidence, "train"), *_labelled_features(evidence, "val_select"), settings, seed)
-    tensors = {name: value.contiguous() for name, value in fit.probe.state_dict().items()}
-    place.write_bytes("probe.safetensors", safetensors.torch.save(tensors))
-    place.write_json("probe.json", {"best_step": fit.best_step, "history": [list(pair) for pair in fit.history]})
+    save_probe(place, fit)
     usable = evidence.usable(EVALUATED_SPLITS)
     margins = fit.probe.margin(evidence.features[usable]) if len(usable) else []
     found = {evidence.rows[i]["row_id"]: float(margin) for i, margin in zip(usable, margins, strict=True)}

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from raycalib.errors import DataError
 from raycalib.tuning.features import Features, float32_rows
 
 HIDDEN_SIZES = (256, 128, 64)
@@ -41,7 +42,16 @@ class Probe(nn.Module):
 
     @torch.no_grad()
     def margin(self, features: Features) -> np.ndarray:
-        """(n,) float64 log-odds that the answers are correct, from (n, H) features of any float type."""
+        """(n,) float64 log-odds that the answers are correct, from (n, H) features of any float type.
+
+        Raises:
+            DataError: features of another width.
+        """
+        if features.ndim != 2 or features.shape[1] != len(self.mean):
+            raise DataError(
+                f"probe: features of shape {tuple(features.shape)}; this one reads rows of {len(self.mean)} features, "
+                "those of the model and layer that it was fitted on"
+            )
         margins = np.empty(len(features), dtype=np.float64)
         for start in range(0, len(features), MARGIN_ROWS):
             logits = self(float32_rows(features[start : start + MARGIN_ROWS])).double()

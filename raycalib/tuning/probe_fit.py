@@ -22,6 +22,11 @@ class ProbeFit:
     best_step: int
     history: tuple[tuple[int, float], ...]
 
+    @property
+    def best_nll(self) -> float:
+        """The validation NLL of the kept step, nats."""
+        return min(nll for _, nll in self.history)
+
 
 def fit_probe(
     features: Features,
@@ -68,13 +73,13 @@ def fit_prepared(data: ProbeData, settings: ProbeSettings, seed: int) -> ProbeFi
         optimizer.param_groups[0]["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
         torch.index_select(data.x, 0, rows, out=batch)
         loss = functional.cross_entropy(probe.layers(batch), data.y[rows])
-        _check_loss(loss.item(), "loss", step)
+        _check_loss(loss.item(), "loss", step, settings)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if step % settings.eval_every == 0 or step == settings.steps:
             val_nll = _validation_nll(probe, data)
-            _check_loss(val_nll, "validation NLL", step)
+            _check_loss(val_nll, "validation NLL", step, settings)
             history.append((step, val_nll))
             if val_nll < best:
                 best, best_state = val_nll, {name: value.clone() for name, value in probe.state_dict().items()}
@@ -105,6 +110,8 @@ def _validation_nll(probe: Probe, data: ProbeData) -> float:
     return functional.cross_entropy(probe.layers(data.val_x), data.val_y).item()
 
 
-def _check_loss(value: float, name: str, step: int) -> None:
+def _check_loss(value: float, name: str, step: int, settings: ProbeSettings) -> None:
     if not math.isfinite(value):
-        raise LossNotFiniteError(f"probe: the {name} of step {step} is not finite; lower probe.lr")
+        raise LossNotFiniteError(
+            f"probe: the {name} of step {step} is not finite at probe.lr {settings.lr:g}; lower it"
+        )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from raycalib.errors import DataError
 from raycalib.tuning import probe as probe_module
 from raycalib.tuning.probe import Probe
 from tests.tuning.probe_sets import separable
@@ -46,3 +47,9 @@ def test_margins_of_other_float_types(probe: Probe, dtype: torch.dtype) -> None:
     np.testing.assert_array_equal(probe.margin(rounded), expected)
     if dtype != torch.bfloat16:
         np.testing.assert_array_equal(probe.margin(rounded.numpy()), expected)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (3, 7), (6,)])
+def test_features_of_another_width_are_refused(probe: Probe, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"probe: features of shape \(.*\); this one reads rows of 6 features"):
+        probe.margin(np.zeros(shape, dtype=np.float32))

@@ -101,6 +101,7 @@ def test_the_step_with_the_least_validation_nll_is_kept() -> None:
     fitted = fit_probe(*train, *val, settings, seed=0)
     best_step, best_nll = min(fitted.history, key=lambda pair: pair[1])
     assert fitted.best_step == best_step
+    assert fitted.best_nll == best_nll
     assert best_step < 200  # it overfits 40 rows, so the last step is not the best
     margin = fitted.probe.margin(val[0])
     nll = float(np.mean(np.logaddexp(0, margin) - val[1] * margin))
@@ -142,5 +143,5 @@ def test_an_empty_set_is_refused() -> None:
 def test_a_loss_that_is_not_finite_names_its_step(eval_every: int) -> None:
     settings = ProbeSettings(steps=20, lr=1e38, eval_every=eval_every)  # weights overflow in the first step
     name = "validation NLL of step 1" if eval_every == 1 else "loss of step 2"
-    with pytest.raises(LossNotFiniteError, match=f"probe: the {name} is not finite; lower probe.lr"):
+    with pytest.raises(LossNotFiniteError, match=rf"probe: the {name} is not finite at probe.lr 1e\+38; lower it"):
         fit(settings)

@@ -1,0 +1,64 @@
+"""Small safetensors files, with errors that say what is wrong with them."""
+
+from collections.abc import Mapping
+
+import safetensors
+import safetensors.torch
+import torch
+
+from raycalib.errors import ModelError
+from raycalib.storage import Location
+
+
+def write_tensors(place: Location, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes a file whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+    place.write_bytes(name, safetensors.torch.save(plain))
+
+
+def read_tensors(place: Location, name: str) -> dict[str, torch.Tensor]:
+    """The file's tensors. Nothing is unpickled.
+
+    Raises:
+        StorageError: it cannot be read.
+        ModelError: it is no safetensors file.
+    """
+    try:
+        return dict(safetensors.torch.load(place.read_bytes(name)))
+    except (ValueError, safetensors.SafetensorError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise ModelError(f"{(place / name).uri} is no safetensors file: {cause}") from error
+
+
+def check_tensors(
+    tensors: Mapping[str, torch.Tensor], shapes: Mapping[str, tuple[int, ...]], uri: str, what: str
+) -> None:
+    """Checks that the tensors are these, of these shapes, floating and finite.
+
+    Args:
+        tensors: as read.
+        shapes: expected shape by name.
+        uri: of the file, for the message.
+        what: the file should hold, for the message.
+
+    Raises:
+        ModelError: they are not, with the first three reasons.
+    """
+    problems = [f"{name} is missing" for name in shapes if name not in tensors]
+    problems += [f"{name} is not expected" for name in tensors if name not in shapes]
+    for name, tensor in tensors.items():
+        if name not in shapes:
+            continue
+        if tuple(tensor.shape) != tuple(shapes[name]):
+            problems.append(f"{name} has shape {tuple(tensor.shape)}, expected {tuple(shapes[name])}")
+        elif not tensor.is_floating_point():
+            problems.append(f"{name} is {tensor.dtype}, expected floating point")
+        elif not bool(torch.isfinite(tensor).all()):
+            problems.append(f"{name} has values that are not finite")
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ModelError(f"{uri} does not hold {what}: {'; '.join(problems[:3])}{more}")
