@@ -21,7 +21,8 @@ from raycalib.tuning.settings import TuningSettings
         (
             "methods",
             ("magic",),
-            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, lora, probe",
+            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, lora, "
+            "probe",
         ),
         ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, substring, judge"),
         ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),

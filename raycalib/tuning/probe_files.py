@@ -23,6 +23,21 @@ def save_probe(place: Location, fit: ProbeFit) -> None:
     place.write_json(PROBE_RECORD, {"best_step": fit.best_step, "history": [list(pair) for pair in fit.history]})
 
 
+def save_head(place: Location, layers: dict[str, torch.Tensor]) -> None:
+    """Writes a classifier that was tuned through the model as a probe that takes features as they are.
+
+    Args:
+        place: directory to write to.
+        layers: its weights under a probe's names.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    probe = Probe(layers[LAYERS + FIRST].shape[1])
+    probe.load_state_dict(probe.state_dict() | layers)
+    write_tensors(place, PROBE_TENSORS, probe.state_dict())
+
+
 def load_probe(place: Location, name: str = PROBE_TENSORS) -> Probe:
     """A saved probe, or a head of the paper's code.
 

@@ -7,8 +7,8 @@ from raycalib.lm.query_scoring import QueryScorer, QueryScores
 from raycalib.records import Row
 from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
 from raycalib.stages.workers.rows import all_or_each, queried_text
-from raycalib.tuning.head_files import load_head
 from raycalib.tuning.probe import Probe
+from raycalib.tuning.probe_files import load_probe
 
 
 class FeatureWorker:
@@ -45,7 +45,7 @@ class TunedQueryWorker:
         for style, place in config.adapters:
             self.peft_model = load_adapter(self.peft_model or model, place, style)
         self.styles = [style for style, _ in config.adapters]
-        self.heads = {style: load_head(place) for style, place in config.heads}
+        self.heads = {style: load_probe(place) for style, place in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
 
     def process(self, rows: list[Row]) -> list[Row]:

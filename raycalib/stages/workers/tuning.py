@@ -24,7 +24,7 @@ from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TooLongError, TuningRow, answer_row, tuning_row
-from raycalib.tuning.head_files import save_head
+from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
