@@ -1,14 +1,22 @@
 """Loads tokenizers and causal language models: safetensors only, no remote code, no added tokens."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import cached_file, logging
 
 from raycalib.errors import ModelError
-from raycalib.lm.names import DtypeName, ModelSource
+from raycalib.lm.names import DtypeName, ModelSource, WeightBits
 
 
 def pin_revision(source: ModelSource) -> ModelSource:
@@ -46,20 +54,25 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto", use_gpu: bool = False) -> PreTrainedModel:
+def load_causal_lm(
+    source: ModelSource, dtype: DtypeName = "auto", use_gpu: bool = False, bits: WeightBits = 16
+) -> PreTrainedModel:
     """The model in evaluation mode.
 
     Args:
         source: where it lies.
         dtype: ``auto`` is bfloat16 on a GPU and float32 on a CPU.
         use_gpu: on the process's GPU, else on the CPU.
+        bits: of its linear layers' weights; 8 and 4 are bitsandbytes' (LLM.int8, arXiv 2208.07339; NF4 with double
+            quantization, arXiv 2305.14314), and 16 leaves them as they are.
 
     Raises:
-        ModelError: it cannot be loaded.
+        ModelError: it cannot be loaded, or bitsandbytes is not installed.
     """
     logging.disable_progress_bar()
     device = chosen_device(use_gpu)
     name = ("bfloat16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
+    quantized = _quantized(bits, getattr(torch, name), device) if bits < 16 else {}
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             source.path,
@@ -67,10 +80,28 @@ def load_causal_lm(source: ModelSource, dtype: DtypeName = "auto", use_gpu: bool
             use_safetensors=True,
             local_files_only=source.is_local,
             revision=source.revision or "main",
+            **quantized,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"model: {source.name!r} cannot be loaded: {_first_line(error)}") from error
-    return model.to(device).eval()
+    return model.eval() if quantized else model.to(device).eval()
+
+
+def _quantized(bits: WeightBits, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+    """What transformers is told of a model whose weights are quantized while they are loaded."""
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            f"model: weights of {bits} bits need the package bitsandbytes: pip install 'raycalib[quant]' here and on "
+            "the cluster, or use 16 bits"
+        )
+    config = BitsAndBytesConfig(
+        load_in_8bit=bits == 8,
+        load_in_4bit=bits == 4,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+    )
+    return {"quantization_config": config, "device_map": {"": device}}
 
 
 def chosen_device(use_gpu: bool) -> torch.device:

@@ -10,6 +10,8 @@ from raycalib.hashing import stable_hash
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 DTYPES: tuple[str, ...] = get_args(DtypeName)
+WeightBits = Literal[16, 8, 4]
+WEIGHT_BITS: tuple[int, ...] = get_args(WeightBits)
 """Precision of a model's weights; ``auto`` is bfloat16 on a GPU and float32 on a CPU."""
 
 HUB_IDS = {

@@ -45,7 +45,7 @@ class TuneJob:
     @property
     def model_key(self) -> str:
         """Names the base model as it computes, for states that runs share."""
-        return stable_hash(self.model.fingerprint(), self.dtype)
+        return stable_hash(self.model.fingerprint(), self.dtype, self.settings.base_bits)
 
 
 def tune_job(

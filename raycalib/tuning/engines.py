@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from raycalib.errors import ModelError
 from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.objective import CalibrationObjective, LossParts
 from raycalib.tuning.settings import TuningSettings
@@ -81,6 +82,7 @@ class TorchEngine:
             (parts.total * (micro.weight / n_global_rows)).backward()
             query += float(parts.query.detach()) * micro.weight
             divergence += float(parts.divergence.detach()) * micro.weight
+        _check_gradients(trainable(self.objective))
         norm = nn.utils.clip_grad_norm_(trainable(self.objective).values(), self.settings.max_grad_norm)
         set_lr(self.optimizer.param_groups, lr)
         self.optimizer.step()
@@ -103,6 +105,16 @@ class TorchEngine:
     def load_moments(self, tensors: dict[str, Tensor], steps_done: int) -> None:
         """Sets the moments; see ``TrainingEngine``."""
         load_plain_moments(self.optimizer, trainable(self.objective), tensors, steps_done)
+
+
+def _check_gradients(parameters: dict[str, nn.Parameter]) -> None:
+    """Raises ModelError where the way back does not reach all that is tuned, which would go unseen otherwise."""
+    without = [name for name, parameter in parameters.items() if parameter.grad is None]
+    if without:
+        raise ModelError(
+            f"model: no gradient reaches {len(without)} of {len(parameters)} tuned tensors, such as {without[0]}; "
+            "bitsandbytes 0.50 loses them with 4 bits on a CPU: use --tuning.base-bits 16 or 8, or a GPU"
+        )
 
 
 def plain_moments(optimizer: torch.optim.Optimizer, parameters: dict[str, nn.Parameter]) -> dict[str, Tensor]:

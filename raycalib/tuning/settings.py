@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from raycalib.errors import ConfigError
 from raycalib.lm.lora_settings import LoraSettings
+from raycalib.lm.names import WEIGHT_BITS, WeightBits
 
 KlKind = Literal["jsd", "forward", "reverse"]
 KL_KINDS: tuple[str, ...] = get_args(KlKind)
@@ -56,6 +57,8 @@ class TuningSettings:
         log_every: loss, learning rate, gradient norm, tokens/s and memory are logged after every so many steps.
         reference_dtype: of the base model's stored states; ``model`` is the model's own. Those of float32 models take
             half the space in bfloat16 and are a little less exact.
+        base_bits: of the frozen weights while tuning: 16, or 8 or 4 by bitsandbytes (``raycalib[quant]``), which take
+            less memory and more time. Scoring uses the model's own dtype.
         gradient_checkpointing: layers are computed again on the way back, for less memory and a third more time.
         zero_stage: DeepSpeed's ZeRO stage: 1 and 2 split the optimizer over the workers, 3 the model too.
         zero_persistence_threshold: ZeRO-3 keeps tensors with fewer numbers than this whole.
@@ -79,6 +82,7 @@ class TuningSettings:
     checkpoint_every: int = 500
     log_every: int = 10
     reference_dtype: ReferenceDtype = "model"
+    base_bits: WeightBits = 16
     gradient_checkpointing: bool = False
     zero_stage: int = 0
     zero_persistence_threshold: int = 100_000
@@ -120,6 +124,10 @@ class TuningSettings:
         if self.reference_dtype not in REFERENCE_DTYPES:
             allowed = ", ".join(REFERENCE_DTYPES)
             problems.append(f"tuning.reference_dtype: {self.reference_dtype!r} is unknown; allowed: {allowed}")
+        if self.base_bits not in WEIGHT_BITS:
+            problems.append(f"tuning.base_bits: {self.base_bits} is not allowed; one of {WEIGHT_BITS}")
+        if self.base_bits < 16 and self.zero_stage == 3:
+            problems.append("tuning.base_bits: ZeRO-3 cannot split quantized weights; use 16, or --tuning.zero-stage 2")
         if self.offload_optimizer and not self.zero_stage:
             problems.append("tuning.offload_optimizer: needs --tuning.zero-stage 1, 2 or 3")
         if self.offload_parameters and self.zero_stage != 3:

@@ -63,7 +63,8 @@ def _is_finished(job: TuneJob) -> bool:
 def _tune(job: TuneJob, world: World) -> None:
     tokenizer = load_tokenizer(job.model)
     # ZeRO-3 takes its parts of the model from the host's memory: the whole may not fit on one GPU.
-    model = load_causal_lm(job.model, job.dtype, world.device.type == "cuda" and job.settings.zero_stage < 3)
+    on_gpu = world.device.type == "cuda" and job.settings.zero_stage < 3
+    model = load_causal_lm(job.model, job.dtype, on_gpu, job.settings.base_bits)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
     data, counts = tuning_data(job, tokenizer, max_tokens)
     log = TuningLog(job.place, job.title)
