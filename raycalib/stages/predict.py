@@ -24,7 +24,8 @@ from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from raycalib.tuning.probe_files import save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
-from raycalib.tuning.temperature import fit_temperature
+from raycalib.tuning.temperature import Temperature, fit_temperature
+from raycalib.tuning.temperature_files import save_temperature
 
 EVALUATED_SPLITS = ("val_calibrate", "test", "heldout_families")
 KEPT = [name for name in PREDICTION.names if name not in ("method", "logit", "p_correct")]
@@ -62,7 +63,8 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
         variants = {method: predictions}
         if method in TRAINED:
             variants[method + WITH_TEMPERATURE], fitted = _tempered(predictions, method)
-            details["temperatures"].append({"method": method, **fitted})
+            save_temperature(place / "temperatures" / method, fitted)
+            details["temperatures"].append({"method": method, **asdict(fitted), "temperature": fitted.value})
         for of_method in variants.values():
             shards.append(write_shard(place, len(shards), of_method, PREDICTION))
             n_out += len(of_method)
@@ -137,7 +139,7 @@ def _labelled_features(evidence: Evidence, split: str) -> tuple[np.ndarray, np.n
     return evidence.features[kept], labels
 
 
-def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], dict[str, float]]:
+def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], Temperature]:
     """The predictions with their logits divided by a temperature fitted on ``val_calibrate``."""
     held = [
         row
@@ -149,4 +151,4 @@ def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], dict[str,
     scaled = [
         _prediction(row, name, None if row["logit"] is None else row["logit"] / fitted.value) for row in predictions
     ]
-    return scaled, asdict(fitted) | {"temperature": fitted.value}
+    return scaled, fitted

@@ -1,0 +1,46 @@
+"""Saved temperatures: the scalar as safetensors, what it was fitted on as JSON."""
+
+import torch
+
+from raycalib.errors import ModelError
+from raycalib.storage import Location
+from raycalib.tuning.temperature import Temperature
+from raycalib.tuning.tensor_files import check_tensors, read_tensors, write_tensors
+
+TEMPERATURE_TENSORS, TEMPERATURE_RECORD = "temperature.safetensors", "temperature.json"
+LOG_TEMPERATURE = "log_temperature"
+RECORDED = ("n", "nll_before", "nll_after")
+
+
+def save_temperature(place: Location, temperature: Temperature) -> None:
+    """Writes ``temperature.safetensors`` (``log_temperature``, a float64 scalar), then ``temperature.json``.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    scalar = torch.tensor(temperature.log_temperature, dtype=torch.float64)
+    write_tensors(place, TEMPERATURE_TENSORS, {LOG_TEMPERATURE: scalar})
+    recorded = {name: getattr(temperature, name) for name in RECORDED}
+    place.write_json(TEMPERATURE_RECORD, recorded | {"temperature": temperature.value})
+
+
+def load_temperature(place: Location) -> Temperature:
+    """A saved temperature, the same to the last bit.
+
+    Raises:
+        StorageError: a file cannot be read.
+        DataError: the JSON is none.
+        ModelError: the files hold no temperature, with what does not fit.
+    """
+    uri, tensors = (place / TEMPERATURE_TENSORS).uri, read_tensors(place, TEMPERATURE_TENSORS)
+    check_tensors(tensors, {LOG_TEMPERATURE: ()}, uri, "a temperature")
+    recorded = place.read_json(TEMPERATURE_RECORD)
+    missing = [name for name in RECORDED if not isinstance(recorded, dict) or name not in recorded]
+    if missing:
+        raise ModelError(f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: no {', '.join(missing)}")
+    return Temperature(
+        log_temperature=tensors[LOG_TEMPERATURE].double().item(),
+        n=int(recorded["n"]),
+        nll_before=float(recorded["nll_before"]),
+        nll_after=float(recorded["nll_after"]),
+    )
