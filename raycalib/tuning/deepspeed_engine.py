@@ -31,9 +31,10 @@ def make_engine(objective: CalibrationObjective, settings: TuningSettings, world
     return TorchEngine(objective, settings)
 
 
-def deepspeed_config(settings: TuningSettings, world_size: int) -> dict[str, Any]:
-    """DeepSpeed's configuration for so many workers."""
-    zero: dict[str, Any] = {"stage": settings.zero_stage}
+def deepspeed_config(settings: TuningSettings, world_size: int, n_trainable: int) -> dict[str, Any]:
+    """DeepSpeed's configuration for so many workers and trainable parameters."""
+    # By default gradients go through a bucket of 500 million numbers, which is made whole even for a small adapter.
+    zero: dict[str, Any] = {"stage": settings.zero_stage, "reduce_bucket_size": n_trainable}
     if settings.zero_stage == 3:
         zero["stage3_param_persistence_threshold"] = settings.zero_persistence_threshold
     if settings.offload_optimizer:
@@ -67,8 +68,13 @@ class DeepSpeedEngine:
         self.world = world
         self.zero_stage = settings.zero_stage
         self.accumulation = passes_per_step(settings, world.size)
+        n_trainable = sum(parameter.numel() for parameter in trainable(objective).values())
+        config = deepspeed_config(settings, world.size, n_trainable)
+        if settings.zero_stage == 3:
+            # Splits tensor by tensor; without it the engine moves the whole model to the GPU before it is split.
+            deepspeed.zero.Init(module=objective, config_dict_or_path=config)
         self.engine, _, _, _ = deepspeed.initialize(
-            model=objective, optimizer=adamw(objective, settings), config=deepspeed_config(settings, world.size)
+            model=objective, optimizer=adamw(objective, settings), config=config
         )
 
     def step(self, micro_batches: Sequence[MicroBatch], n_global_rows: int, lr: float) -> StepSums:

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 import sys
 from typing import Any
+from unittest.mock import patch
 
 import safetensors.torch
 import torch
+from torch import nn
 import torch.distributed as dist
 from transformers import AutoTokenizer, LlamaForCausalLM
 
@@ -19,6 +21,7 @@ from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.figures import StepFigures
+from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter, best_head
 from raycalib.tuning.world import World, current_world
@@ -61,17 +64,24 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
     rows = toy_rows(tokenizer, settings.method)
     steps: list[StepFigures] = []
     out = Path(case["out"])
-    tuner = Tuner(
-        model,
-        tokenizer,
-        TuningData(train=rows[:11], val=rows[11:]),
-        settings,
-        seed=1,
-        checkpoints=Location(str(out)),
-        key="key",
-        world=world,
-        hooks=Hooks(observe_step=steps.append),
-    )
+    moved: list[int] = []
+
+    def to(objective: CalibrationObjective, *place: Any) -> CalibrationObjective:
+        moved.append(sum(parameter.numel() for parameter in objective.parameters()))
+        return nn.Module.to(objective, *place)
+
+    with patch.object(CalibrationObjective, "to", to):
+        tuner = Tuner(
+            model,
+            tokenizer,
+            TuningData(train=rows[:11], val=rows[11:]),
+            settings,
+            seed=1,
+            checkpoints=Location(str(out)),
+            key="key",
+            world=world,
+            hooks=Hooks(observe_step=steps.append),
+        )
     whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
     if case.get("poisoned"):
         with torch.no_grad():
@@ -83,7 +93,7 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
         return
     if world.is_first:
         curve = {figures.step: [figures.query_loss, figures.divergence, figures.grad_norm] for figures in steps}
-        values = {"curve": curve, "history": state.history, "numbers_held": whole}
+        values = {"curve": curve, "history": state.history, "numbers_held": whole, "moved": moved}
         (out / "curve.json").write_text(json.dumps(values))
         best = best_adapter(state) | best_head(state)
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in best.items()}, out / BEST_NAME)

@@ -158,3 +158,10 @@ def test_classifiers_are_tuned_alike_by_two_workers(runs: Path, name: str) -> No
     tuned = safetensors.torch.load_file(runs / "2" / name / BEST_NAME)
     assert sum(part.startswith("layers.") for part in tuned) == 8
     assert any("lora_" in part for part in tuned) == (method == "lora")
+
+
+def test_stage_three_splits_the_model_before_it_is_moved_to_the_device(runs: Path) -> None:
+    """Else the whole model would have to fit on one GPU once."""
+    moved = {name: json.loads((runs / "2" / name / "curve.json").read_text())["moved"] for name in STAGES}
+    assert sum(moved["zero-3"]) == sum(moved["zero-3 offloaded"]) == 0
+    assert sum(moved["zero-2"]) > 0

@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.tuning.batches import TuningBatch, TuningRow, collate, tuning_row
-from raycalib.tuning.deepspeed_engine import make_engine
+from raycalib.tuning.deepspeed_engine import deepspeed_config, make_engine
 from raycalib.tuning.engines import MicroBatch, TorchEngine, trainable
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
@@ -107,3 +108,9 @@ def test_gradients_do_not_leak_into_the_next_step(tiny_llama: TinyLlama) -> None
 
 def test_a_world_of_one_needs_no_deepspeed(tiny_llama: TinyLlama) -> None:
     assert isinstance(make_engine(make_objective(tiny_llama), SETTINGS, World()), TorchEngine)
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_the_bucket_of_gradients_is_no_larger_than_the_adapter(stage: int) -> None:
+    config = deepspeed_config(replace(SETTINGS, zero_stage=stage), world_size=2, n_trainable=4096)
+    assert config["zero_optimization"]["reduce_bucket_size"] == 4096
