@@ -11,6 +11,7 @@ from raycalib.lm.names import DTYPES, DtypeName
 from raycalib.records import PROMPT_STYLES
 from raycalib.sources import SourceSettings
 from raycalib.stages.settings import RaySettings
+from raycalib.tuning.plan_settings import PlanSettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
 METHODS = (*BASELINES, *TRAINED)
@@ -35,6 +36,9 @@ class PipelineConfig:
         judge: which model judges, and how it is asked.
         estimate: only say what the judge would take: rows, tokens, cost and hours; answers are generated, nothing is
             asked.
+        plan: only say what tuning would take: memory of each worker by its parts, space on disk, whether that fits and
+            what to change where it does not. No model is loaded, Ray is not started, nothing is written.
+        planning: what the plan assumes.
         seed: redraws splits, phrasings, options and training.
         dtype: of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
         max_new_tokens: at most so many tokens are generated per open-ended answer.
@@ -58,6 +62,8 @@ class PipelineConfig:
     grader: GraderName = "exact"
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     estimate: bool = False
+    plan: bool = False
+    planning: PlanSettings = field(default_factory=PlanSettings)
     seed: int = 137
     dtype: DtypeName = "auto"
     max_new_tokens: int = 32
@@ -81,6 +87,8 @@ class PipelineConfig:
         if self.grader not in GRADERS:
             problems.append(f"grader: {self.grader!r} is unknown; allowed: {', '.join(GRADERS)}")
         problems += _judge_problems(self.grader, self.judge, self.estimate)
+        if self.plan and not {LORA, LORA_PROMPT} & set(self.methods):
+            problems.append(f"plan: only tuning is planned for; add {LORA_PROMPT} or {LORA} to --methods")
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from raycalib.config import PipelineConfig
-from raycalib.errors import StorageError
+from raycalib.errors import ConfigError, StorageError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.lm.loading import pin_revision
 from raycalib.lm.names import DtypeName, ModelSource, find_model
@@ -45,6 +45,10 @@ class Pipeline:
         Raises:
             RaycalibError: the first problem, in one line.
         """
+        if config.plan:
+            raise ConfigError(
+                "plan: this would start a run; only jobs/full_pipeline.py plans, elsewhere leave --plan out"
+            )
         self.config = config
         found = [find_model(name, config.model_root) for name in config.models]
         check_source(config.source, config.styles, config.seed)

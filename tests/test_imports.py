@@ -41,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "config": {"errors", "evaluation", "judging", "lm", "records", "sources", "stages", "tuning"},
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
+    "plan": {"config", "errors", "evaluation", "lm", "printable", "tuning"},
     "pipeline": {
         "config",
         "errors",
@@ -74,6 +75,7 @@ WITHOUT_RAY = {
     "reports",
     "config",
     "recipes",
+    "plan",
 }
 INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro", "vllm"}
 

@@ -1,0 +1,81 @@
+"""What a run's tuning needs, told before anything is started."""
+
+import os
+
+import torch
+
+from raycalib.config import PipelineConfig
+from raycalib.evaluation.methods import LORA_PROMPT
+from raycalib.lm.find_shape import find_shape
+from raycalib.lm.model_shape import ModelShape
+from raycalib.lm.names import find_model
+from raycalib.printable import printable_line
+from raycalib.tuning.memory_plan import GIB, PlannedRun
+from raycalib.tuning.plan_table import plan_table
+
+ASSUMED_GPU_GIB = 79.0
+"""What the driver reports of a card sold as 80 GB."""
+
+
+def plan_lines(config: PipelineConfig) -> list[str]:
+    """A table per model, one for those of the same shape; nothing is started, loaded or written.
+
+    Raises:
+        ModelError: a model is unknown, its configuration cannot be had, or its memory is not known.
+    """
+    by_shape: dict[ModelShape, list[str]] = {}
+    for name in config.models:
+        by_shape.setdefault(find_shape(find_model(name, config.model_root)), []).append(name)
+    memory, whose = _memory(config)
+    lines = list[str]()
+    for shape, names in by_shape.items():
+        lines += plan_table(printable_line(", ".join(names)), planned_run(config, shape), memory, whose)
+        lines.append("")
+    planning = config.planning
+    lines.append(
+        f"Assumed: {planning.rows:,} rows of {planning.tokens_per_row} tokens, {planning.answer_tokens} of them in the "
+        "true answer (--planning.rows, --planning.tokens-per-row, --planning.answer-tokens); see docs/tuning.md."
+    )
+    return lines
+
+
+def planned_run(config: PipelineConfig, shape: ModelShape) -> PlannedRun:
+    """What the memory of a run's workers depends on, for a model of this shape."""
+    tuning, planning, on_gpu = config.tuning, config.planning, config.ray.gpus_per_worker > 0
+    automatic = "bfloat16" if on_gpu else "float32"
+    dtype = automatic if config.dtype == "auto" else config.dtype
+    stored = dtype if tuning.reference_dtype == "model" else tuning.reference_dtype
+    return PlannedRun(
+        shape=shape,
+        lora=tuning.lora,
+        itemsize=_itemsize(dtype),
+        micro_batch_size=tuning.micro_batch_size,
+        tokens_per_row=planning.tokens_per_row,
+        answer_tokens=planning.answer_tokens,
+        rows=planning.rows,
+        compares=tuning.kl_decay > 0 and LORA_PROMPT in config.methods,
+        reference_itemsize=_itemsize(stored),
+        workers=config.ray.train_workers,
+        zero_stage=tuning.zero_stage,
+        gradient_checkpointing=tuning.gradient_checkpointing,
+        offload_optimizer=tuning.offload_optimizer,
+        offload_parameters=tuning.offload_parameters,
+        on_gpu=on_gpu,
+    )
+
+
+def _itemsize(dtype: str) -> int:
+    return 4 if dtype == "float32" else 2
+
+
+def _memory(config: PipelineConfig) -> tuple[int, str]:
+    """Bytes that a worker has, and what memory that is."""
+    if not config.ray.gpus_per_worker:
+        host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return host // config.ray.train_workers, "(this machine's memory, shared out)"
+    if config.planning.gpu_gib is not None:
+        return round(config.planning.gpu_gib * GIB), "(--planning.gpu-gib)"
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_properties(0)
+        return int(device.total_memory), f"({device.name})"
+    return round(ASSUMED_GPU_GIB * GIB), "(assumed; --planning.gpu-gib)"
