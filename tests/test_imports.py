@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         "sources",
         "stages",
         "storage",
+        "tuning",
     },
     "cli": {"config", "errors", "printable", "recipes"},
 }
