@@ -29,7 +29,7 @@ def plan_lines(config: PipelineConfig) -> list[str]:
     memory, whose = _memory(config)
     lines = list[str]()
     for shape, names in by_shape.items():
-        lines += plan_table(printable_line(", ".join(names)), planned_run(config, shape), memory, whose)
+        lines += plan_table(printable_line(", ".join(names)), planned_run(config, shape), memory, whose, (8, 4))
         lines.append("")
     planning = config.planning
     lines.append(
@@ -49,6 +49,7 @@ def planned_run(config: PipelineConfig, shape: ModelShape) -> PlannedRun:
         shape=shape,
         lora=tuning.lora,
         itemsize=_itemsize(dtype),
+        base_bits=tuning.base_bits,
         micro_batch_size=tuning.micro_batch_size,
         tokens_per_row=planning.tokens_per_row,
         answer_tokens=planning.answer_tokens,

@@ -112,7 +112,7 @@ def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, cause
     if n_parked:
         return StageError(
             f"{title}: {n_parked:,} rows are parked, the others are kept: {cause}; "
-            "run the same command again to do only these, or with --judge.give-up True to leave those unscored that "
+            "run the same command again to do only these, or with --judge.give-up to leave those unscored that "
             "are asked and get no reply"
         )
     names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")

@@ -75,6 +75,6 @@ def _remedy(cause: str) -> str:
     if "out of memory" not in cause.lower():
         return ""
     return (
-        "give a smaller --tuning.micro-batch-size, --tuning.gradient-checkpointing True, or more workers with a "
-        "higher --tuning.zero-stage; "
+        "give a smaller --tuning.micro-batch-size, --tuning.gradient-checkpointing, --tuning.base-bits 8, or more "
+        "workers with --tuning.zero-stage 3; --plan says what fits; "
     )

@@ -59,7 +59,7 @@ class TuningSettings:
             half the space in bfloat16 and are a little less exact.
         base_bits: of the frozen weights while tuning: 16, or 8 or 4 by bitsandbytes (``raycalib[quant]``), which take
             less memory and more time. Scoring uses the model's own dtype.
-        gradient_checkpointing: layers are computed again on the way back, for less memory and a third more time.
+        gradient_checkpointing: layers are computed again on the way back, for less memory and about half the time more.
         zero_stage: DeepSpeed's ZeRO stage: 1 and 2 split the optimizer over the workers, 3 the model too.
         zero_persistence_threshold: ZeRO-3 keeps tensors with fewer numbers than this whole.
         offload_optimizer: AdamW's state in the host's memory; needs a ZeRO stage.

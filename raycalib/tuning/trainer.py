@@ -113,7 +113,9 @@ class Tuner:
         )
         check_layout(self.objective, data.train[0])
         if settings.gradient_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            # transformers calls it so of late, and deprecates the older name.
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
         dtype = model.dtype if settings.reference_dtype == "model" else getattr(torch, settings.reference_dtype)
         self.reference = ReferenceStates(
             reference or checkpoints / "reference", model_key or key, data.train, model.config.hidden_size, dtype

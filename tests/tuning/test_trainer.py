@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Callable
 import copy
 from dataclasses import replace
@@ -160,6 +161,20 @@ def test_micro_batches_do_not_matter(tiny_llama: TinyLlama, tmp_path: Path) -> N
         for name in states[0].tensors:
             # AdamW divides by the root of the squares, so float32 noise in small gradients grows to 1e-3 of a step.
             torch.testing.assert_close(state.tensors[name], states[0].tensors[name], rtol=1e-3, atol=1e-5)
+
+
+def test_layers_computed_again_give_the_same_run(
+    tiny_llama: TinyLlama, tmp_path: Path, uninterrupted: TrainingState
+) -> None:
+    """With dropout, and with the last layer narrowed to what is read."""
+    tuner = make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, gradient_checkpointing=True))
+    passes = Counter[str]()
+    for name, module in tuner.objective.named_modules():
+        module.register_forward_pre_hook(lambda *_, name=name: passes.update([name]))
+    state = tuner.run()
+    assert passes["causal_lm.model.layers.0.mlp"] > 1.5 * passes["causal_lm.model.norm"]
+    for name, tensor in uninterrupted.tensors.items():
+        torch.testing.assert_close(state.tensors[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
