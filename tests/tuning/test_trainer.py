@@ -15,6 +15,7 @@ from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
+from raycalib.tuning import trainer
 from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.checkpoint import TrainingState, complete_checkpoints, load_newest
 from raycalib.tuning.engines import trainable
@@ -64,6 +65,7 @@ def make_tuner(
     settings: TuningSettings = SETTINGS,
     *,
     observe: Observe = lambda figures: None,
+    hooks: Hooks | None = None,
     model: LlamaForCausalLM | None = None,
     key: str = "key",
 ) -> Tuner:
@@ -77,7 +79,7 @@ def make_tuner(
         checkpoints=place,
         key=key,
         world=World(),
-        hooks=Hooks(observe=observe),
+        hooks=hooks or Hooks(observe=observe),
     )
 
 
@@ -161,6 +163,18 @@ def test_micro_batches_do_not_matter(tiny_llama: TinyLlama, tmp_path: Path) -> N
         for name in states[0].tensors:
             # AdamW divides by the root of the squares, so float32 noise in small gradients grows to 1e-3 of a step.
             torch.testing.assert_close(state.tensors[name], states[0].tensors[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_notice_that_a_worker_goes_writes_one_checkpoint_at_once(
+    tiny_llama: TinyLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(trainer, "save_checkpoint", lambda place, state, key: written.append(state.step))
+    asked, said = iter([False, False, True, True, True, False, False]), list[str]()
+    hooks = Hooks(checkpoint_now=lambda: next(asked), say=said.append)
+    make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, checkpoint_every=7), hooks=hooks).run()
+    assert written == [3, 7]  # at the notice, and at the end
+    assert said[-1] == "a worker is about to be taken away: checkpoint written at step 3"
 
 
 def test_layers_computed_again_give_the_same_run(

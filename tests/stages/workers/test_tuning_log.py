@@ -1,0 +1,76 @@
+"""A tuning run's figures as lines, and in event files as TensorBoard reads them."""
+
+from pathlib import Path
+import struct
+
+import fsspec
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from raycalib.stages.workers.tuning_log import TuningLog
+from raycalib.storage import Location
+from raycalib.tuning.figures import StepFigures, TuningProgress
+
+STEP = StepFigures(
+    step=10,
+    steps=50,
+    loss=1.5,
+    query_loss=0.5,
+    divergence=1.0,
+    lr=1e-4,
+    grad_norm=2.0,
+    tokens_per_s=1234.5,
+    memory_gib=3.25,
+)
+EVALUATION = TuningProgress(
+    step=10, steps=50, query_loss=0.5, divergence=1.0, val_nll=0.6, val_auroc=float("nan"), val_ece=0.1
+)
+
+
+def scalars(content: bytes) -> dict[tuple[str, int], float]:
+    """By tag and step, from records of a length, its checksum, the event and its checksum."""
+    found: dict[tuple[str, int], float] = {}
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        content = content[16 + length :]
+    return found
+
+
+def test_lines_and_event_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = TuningLog(Location(str(tmp_path)), "llama2:7b oe")
+    log.observe_step(STEP)
+    log.observe_step(STEP)  # within ten seconds: no line
+    log.observe(EVALUATION)
+    log.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "  tune llama2:7b oe: step 10/50 · loss 1.500 · lr 0.0001 · gradient 2 · 1,234 tokens/s · 3.2 GiB"
+    )
+    assert len(lines) == 2
+    assert "val NLL 0.600 · val AUROC nan · val ECE 0.100" in lines[1]
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    found = scalars(file.read_bytes())
+    expected = {"loss": 1.5, "query_loss": 0.5, "divergence": 1, "lr": 1e-4, "grad_norm": 2, "tokens_per_s": 1234.5}
+    for name, value in (expected | {"memory_gib": 3.25}).items():
+        assert found["train/" + name, 10] == pytest.approx(value)
+    assert found["val_select/nll", 10] == pytest.approx(0.6)
+    assert found["val_select/ece", 10] == pytest.approx(0.1)
+    assert ("val_select/auroc", 10) not in found  # one class: undefined, and not a point at 0
+
+
+def test_on_an_object_store_they_are_copied_at_each_evaluation(tmp_path: Path) -> None:
+    place = Location("memory://tuning-log")
+    log = TuningLog(place, "t")
+    log.observe_step(STEP)
+    log.observe(EVALUATION)
+    (name,) = (place / "tensorboard").names()
+    assert scalars((place / "tensorboard").read_bytes(name))["train/loss", 10] == 1.5
+    log.close()
+    fsspec.filesystem("memory").rm("/tuning-log", recursive=True)
+
+
+def test_a_worker_that_logs_nothing_writes_nothing(tmp_path: Path) -> None:
+    TuningLog(Location(str(tmp_path)), "t").close()
+    assert not list(tmp_path.iterdir())
