@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr
 import io
+import os
 import re
 import sys
 from typing import TypeVar
@@ -167,6 +168,9 @@ def run_job(main: Callable[[Sequence[str]], None]) -> None:
     except RaycalibError as error:
         print(f"error: {printable_line(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+    except BrokenPipeError:  # whoever read the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -339,3 +339,13 @@ def test_reading_the_command_line_loads_neither_torch_nor_ray() -> None:
     code = "import sys, raycalib.cli; print(sorted({'torch', 'ray', 'transformers', 'peft'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=JOB.parents[1])
     assert done.stdout == "[]\n"
+
+
+def test_help_whose_reader_leaves_early_ends_quietly() -> None:
+    command = [sys.executable, str(JOB), "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=120) == 0

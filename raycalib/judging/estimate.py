@@ -38,15 +38,30 @@ class Estimate:
 
     def line(self, model: str) -> str:
         """One line for the terminal."""
-        cost = "of unknown price" if self.cost_usd is None else f"about ${self.cost_usd:,.2f}"
+        cost = "of unknown price" if self.cost_usd is None else _dollars(self.cost_usd)
         if self.hours is None:
             takes = "on the run's own workers, whose pace is not known before"
         else:
-            takes = f"{cost}, about {self.hours:.2g} hours"
+            takes = f"{cost}, {_duration(self.hours)}"
         return (
             f"{self.rows:,} rows, {self.to_ask:,} to be judged by {model}, {self.cached:,} of them known: "
             f"about {self.tokens_in:,} tokens in and {self.tokens_out:,} out, {takes}"
         )
+
+
+def _dollars(cost: float) -> str:
+    return "less than $0.01" if 0 < cost < 0.01 else f"about ${cost:,.2f}"
+
+
+def _duration(hours: float) -> str:
+    """As one would say it.
+
+    >>> _duration(0.004), _duration(0.5), _duration(30.0)
+    ('less than a minute', 'about 30 minutes', 'about 30 hours')
+    """
+    if hours < 1 / 60:
+        return "less than a minute"
+    return f"about {hours * 60:.2g} minutes" if hours < 2 else f"about {hours:.3g} hours"
 
 
 def estimate(
