@@ -10,6 +10,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from raycalib.lm.names import ModelSource
 from raycalib.stages.output import StageOutput
 from raycalib.stages.tune_job import TuneJob, tune_job
+from raycalib.stages.workers import tuning
 from raycalib.stages.workers.tuning import count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import TuningSettings
@@ -30,13 +31,13 @@ def row(split: str, label: int | None = 1, style: str = "oe", **texts: str) -> d
     return {"row_id": "r", "split": split, "style": style, "query_label": label} | base | texts
 
 
-def job_of(place: Path, rows: list[dict[str, Any]]) -> TuneJob:
+def job_of(place: Path, rows: list[dict[str, Any]], settings: TuningSettings | None = None) -> TuneJob:
     labelled = Location(str(place / "labelled"))
     names = tuple(write_shard(labelled, index, [values], SCHEMA) for index, values in enumerate(rows))
     manifest = Manifest(stage="labelled", key="k", config={}, shards=names, counts={})
     output = StageOutput(place=labelled, manifest=manifest, was_done=False)
     model = ModelSource(name="tiny", path=str(place), is_local=True)
-    return tune_job(model, "float32", "oe", output, TuningSettings(), 137, Location(str(place / "out")))
+    return tune_job(model, "float32", "oe", output, settings or TuningSettings(), 137, Location(str(place / "out")))
 
 
 def test_every_row_of_the_style_is_counted_once(tmp_path: Path, tiny_llama: TinyLlama) -> None:
@@ -85,3 +86,22 @@ def test_what_is_left_out_or_cut_is_said() -> None:
         "4 rows were longer than the model can read and lost the left of their context",
     ]
     assert count_lines(dict.fromkeys(counts, 0)) == []
+
+
+def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
+    tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: lambda: False)  # no run of Ray Train to ask
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path)
+    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    jobs = [
+        job_of(tmp_path, rows, TuningSettings(steps=4, global_batch_size=2, max_tokens=200, lr=lr, log_every=1))
+        for lr in (1e30, 1e-3)
+    ]
+    tuning.train_loop({"jobs": jobs, "use_gpu": False})
+    bad, good = jobs
+    assert good.place.exists("manifest.json")
+    assert not bad.place.exists("manifest.json")
+    assert "is not finite" in bad.place.read_json(tuning.FAILURE)["error"]
+    assert (good.adapter.local_path / "adapter_model.safetensors").is_file()

@@ -12,7 +12,7 @@ import ray.train
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raycalib.errors import DataError, LossNotFiniteError, ModelError
+from raycalib.errors import LossNotFiniteError
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
 from raycalib.lm.window import context_window
@@ -36,8 +36,8 @@ NOTICE_EVERY_S = 2.0
 def train_loop(config: dict[str, Any]) -> None:
     """Tunes the jobs in order, skipping those another attempt finished.
 
-    A failure that would come again (a loss that is not finite, a model that cannot be tuned) is left in the job's place
-    and not raised: Ray would start the workers anew for it.
+    A loss that is not finite, which all workers see alike and would see again, is left in the job's place and not
+    raised: Ray would start the workers anew for it, and the other jobs would wait.
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     use_given_threads()
@@ -46,10 +46,9 @@ def train_loop(config: dict[str, Any]) -> None:
         if not world.from_first(partial(_is_finished, job)):
             try:
                 _tune(job, world)
-            except (DataError, LossNotFiniteError, ModelError) as error:
+            except LossNotFiniteError as error:
                 if world.is_first:
                     job.place.write_json(FAILURE, {"error": str(error)})
-                return
             gc.collect()  # DeepSpeed's hooks tie engine and model in a cycle
             if world.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -69,6 +68,8 @@ def _tune(job: TuneJob, world: World) -> None:
     data, counts = tuning_data(job, tokenizer, max_tokens)
     log = TuningLog(job.place, job.title)
     if world.is_first:
+        if job.place.exists(FAILURE):  # of an earlier attempt
+            (job.place / FAILURE).remove()
         for line in count_lines(counts):
             log.say(line)
     tuner = Tuner(
