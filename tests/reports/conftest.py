@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from raycalib.reports import render_page
-from raycalib.reports.wording import METHOD_NAMES
 
 COMBOS = [
     ("llama2:7b", "oe"),
@@ -40,7 +39,7 @@ def _summary(draw: random.Random) -> Iterator[dict[str, Any]]:
         for model, style in COMBOS:
             shift = draw.uniform(-0.02, 0.02)
             accuracy = _interval(0.46 + 3 * shift - harder)
-            for method in METHOD_NAMES:
+            for method in LEVELS:
                 level = dict(zip(METRICS, LEVELS[method], strict=True))
                 row: dict[str, Any] = {"model": model, "style": style, "method": method, "split": split}
                 row |= {"n": n, "n_unscored": 3 if style == "oe" else 0, "accuracy": accuracy}
@@ -62,7 +61,7 @@ def _undefine_family_rate_on_heldout(summary: list[dict[str, Any]]) -> None:
 
 def _reliability(draw: random.Random) -> Iterator[dict[str, Any]]:
     for model, style in COMBOS:
-        for method in METHOD_NAMES:
+        for method in LEVELS:
             slope = 0.35 if method == "zero_shot_query" else 0.95 if "+" in method else 0.75
             confidence: list[float | None] = [0.03 + 0.066 * index for index in range(15)]
             accuracy = [
@@ -81,7 +80,7 @@ def _risk_coverage(draw: random.Random) -> Iterator[dict[str, Any]]:
     coverage = [(index + 1) / 200 for index in range(200)]
     for split in ("test", "heldout_families"):
         for model, style in COMBOS:
-            for method in METHOD_NAMES:
+            for method in LEVELS:
                 steep = (LEVELS[method][1] - 0.5) * 1.6
                 noise = [draw.gauss(0, 0.15 / math.sqrt(index + 1)) for index in range(200)]
                 risk = [
@@ -96,13 +95,13 @@ def _tasks(draw: random.Random) -> Iterator[dict[str, Any]]:
     for split in SPLITS:
         for model, style in COMBOS:
             for task in TASKS:
-                auroc = {method: LEVELS[method][2] + draw.uniform(-0.1, 0.1) for method in METHOD_NAMES}
+                auroc = {method: LEVELS[method][2] + draw.uniform(-0.1, 0.1) for method in LEVELS}
                 row: dict[str, Any] = {"model": model, "style": style, "split": split, "task": task}
                 scored = None if task == "sum" else auroc
                 yield row | {
                     "n": draw.randrange(20, 90),
                     "accuracy": draw.random(),
-                    "auroc": scored or dict.fromkeys(METHOD_NAMES),
+                    "auroc": scored or dict.fromkeys(LEVELS),
                 }
 
 
