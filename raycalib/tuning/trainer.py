@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import math
+import time
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.world import World
 
 EVALUATION_TOKENS = 8192
+NOTICE_EVERY_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +54,13 @@ class TuningData:
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What a run tells and asks of those around it; the first worker alone calls all but the last.
+    """What a run tells and asks of those around it; the first worker alone calls all but the last, all call that.
 
     Attributes:
         observe: is given the figures of each evaluation.
         observe_step: is given those of every ``log_every``-th step.
         say: is given remarks, a line each.
-        checkpoint_now: whether this worker will soon be gone, asked after each step.
+        checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
     """
 
     observe: Callable[[TuningProgress], None] = lambda figures: None
@@ -130,6 +132,7 @@ class Tuner:
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step
+        self._asked, self._warning = time.monotonic(), False
 
     def run(self) -> TrainingState:
         """Trains to the end, from the newest checkpoint if there is one; returns the final state.
@@ -168,14 +171,18 @@ class Tuner:
         micro = [self._micro_batch(rows[part], seeds[part]) for part in parts]
         mine = self.engine.step(micro, self.settings.global_batch_size, learning_rate(self.settings, step))
         n_tokens = sum(each.batch.n_tokens * each.weight for each in micro)
-        warning = float(self.hooks.checkpoint_now())
-        query, divergence, tokens, warned = self.world.sum([mine.query, mine.divergence, n_tokens, warning])
+        # The first worker's clock alone says when to ask: Ray's answer waits until all of them do.
+        due = self.world.is_first and time.monotonic() - self._asked >= NOTICE_EVERY_S
+        query, divergence, tokens, asking = self.world.sum([mine.query, mine.divergence, n_tokens, float(due)])
+        if asking:
+            self._asked = time.monotonic()
+            self._warning = self.world.sum([float(self.hooks.checkpoint_now())])[0] > 0
         n_rows = self.settings.global_batch_size
         sums = StepSums(query / n_rows, divergence / n_rows, mine.grad_norm)
         finite = math.isfinite(query + divergence) and (sums.grad_norm is None or math.isfinite(sums.grad_norm))
         if not finite:
             self._stop_not_finite(step, rows, mine)
-        return sums, tokens, warned > 0
+        return sums, tokens, self._warning
 
     def _stop_not_finite(self, step: int, rows: Sequence[int], mine: StepSums) -> None:
         """Raises on all workers, with the rows of those whose own loss is not finite, or all rows of the step."""

@@ -1,4 +1,4 @@
-"""Weights of 8 and 4 bits, by bitsandbytes on the CPU."""
+"""Weights of 8 and 4 bits, by bitsandbytes on the CPU: pip install -e '.[quant]' to run these."""
 
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from raycalib.tuning.trainer import Hooks, Tuner, TuningData
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import toy_rows
 
+pytest.importorskip("bitsandbytes")
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 CLOSE = {8: 0.1, 4: 0.6}
 """Largest relative distance of logits from those of the weights as they are, of this model."""

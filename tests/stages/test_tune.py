@@ -91,7 +91,7 @@ def test_what_is_left_out_or_cut_is_said() -> None:
 def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
     tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: lambda: False)  # no run of Ray Train to ask
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
     for part in tiny_llama:
         part.save_pretrained(tmp_path)
     rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]

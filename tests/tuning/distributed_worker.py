@@ -4,6 +4,7 @@ python -m tests.tuning.distributed_worker FILE, with RANK, WORLD_SIZE, MASTER_AD
 """
 
 from dataclasses import replace
+from functools import partial
 import json
 from pathlib import Path
 import sys
@@ -19,6 +20,7 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
+from raycalib.tuning import trainer
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.figures import StepFigures
 from raycalib.tuning.objective import CalibrationObjective
@@ -53,6 +55,12 @@ def toy_rows(tokenizer: Any, method: str = "lora_prompt") -> list[TuningRow]:
     return rows
 
 
+def all_ask(world: World) -> bool:
+    """As Ray's notice of preemption: it answers once all workers ask, and one asking at another step would hang."""
+    world.barrier()
+    return False
+
+
 def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
     """Tunes as the case says; the first worker writes ``curve.json`` and ``best.safetensors`` into its directory.
 
@@ -80,7 +88,7 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
             checkpoints=Location(str(out)),
             key="key",
             world=world,
-            hooks=Hooks(observe_step=steps.append),
+            hooks=Hooks(observe_step=steps.append, checkpoint_now=partial(all_ask, world)),
         )
     whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
     if case.get("poisoned"):
@@ -102,6 +110,7 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     job = json.loads(Path(sys.argv[1]).read_text())
+    trainer.NOTICE_EVERY_S = 0.02
     dist.init_process_group("gloo")
     for case in job["cases"]:
         run_case(job["model"], case, current_world(torch.device("cpu")))

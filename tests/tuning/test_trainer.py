@@ -170,6 +170,7 @@ def test_a_notice_that_a_worker_goes_writes_one_checkpoint_at_once(
 ) -> None:
     written: list[int] = []
     monkeypatch.setattr(trainer, "save_checkpoint", lambda place, state, key: written.append(state.step))
+    monkeypatch.setattr(trainer, "NOTICE_EVERY_S", 0.0)
     asked, said = iter([False, False, True, True, True, False, False]), list[str]()
     hooks = Hooks(checkpoint_now=lambda: next(asked), say=said.append)
     make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, checkpoint_every=7), hooks=hooks).run()

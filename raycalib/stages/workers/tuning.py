@@ -1,11 +1,9 @@
 """What every worker of a tuning run does."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 import gc
 import os
-import time
 from typing import Any
 
 import ray.train
@@ -30,7 +28,6 @@ from raycalib.tuning.world import World, current_world
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
 FAILURE = "failure.json"
-NOTICE_EVERY_S = 2.0
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -81,9 +78,7 @@ def _tune(job: TuneJob, world: World) -> None:
         checkpoints=job.place / "checkpoints",
         key=job.key,
         world=world,
-        hooks=Hooks(
-            observe=log.observe, observe_step=log.observe_step, say=log.say, checkpoint_now=preemption_notice()
-        ),
+        hooks=Hooks(observe=log.observe, observe_step=log.observe_step, say=log.say, checkpoint_now=preemption_notice),
         reference=job.reference,
         model_key=job.model_key,
     )
@@ -115,19 +110,9 @@ def _tune(job: TuneJob, world: World) -> None:
     world.barrier()
 
 
-def preemption_notice() -> Callable[[], bool]:
-    """Tells whether Ray knows that a node of the run will be taken away; it is asked every few seconds."""
-    asked = 0.0
-    known = False
-
-    def notice() -> bool:
-        nonlocal asked, known
-        if time.monotonic() - asked >= NOTICE_EVERY_S:
-            asked = time.monotonic()
-            known = ray.train.get_preemption_info() is not None
-        return known
-
-    return notice
+def preemption_notice() -> bool:
+    """Whether Ray knows that a node of the run will be taken away; it answers once all workers ask."""
+    return ray.train.get_preemption_info() is not None
 
 
 def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> tuple[TuningData, dict[str, int]]:
