@@ -11,10 +11,10 @@ import sys
 import time
 from typing import Any
 
-import psutil
 import pytest
 
 from raycalib.storage import Location, find_shards
+from tests.jobs.killing import kill_family
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 300
@@ -47,14 +47,7 @@ def kill_when(condition: Callable[[], bool], out: Path, log: Path) -> None:
         assert process.poll() is None, f"ended before the moment came:\n{log.read_text(errors='replace')[-3000:]}"
         assert time.monotonic() < deadline, "the moment did not come"
         time.sleep(0.02)
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=30)
-    process.wait(timeout=30)
+    kill_family(process)
 
 
 def shards(out: Path, stage: str) -> list[str]:

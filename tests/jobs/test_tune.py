@@ -15,6 +15,8 @@ import pytest
 import safetensors.torch
 import torch
 
+from tests.jobs.killing import kill_family
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 300
@@ -60,17 +62,6 @@ def tuning_workers(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def kill_all(process: subprocess.Popen[bytes]) -> None:
-    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(family, timeout=30)
-    process.wait(timeout=30)
 
 
 def adapter(out: Path) -> dict[str, torch.Tensor]:
@@ -121,7 +112,7 @@ def test_a_killed_run_goes_on_with_other_workers_or_another_stage(
     process = start(rough, log)
     wanted = draw.randint(1, N_CHECKPOINTS - 4)
     wait_for(lambda: checkpoints(rough) >= wanted, process, log)
-    kill_all(process)
+    kill_family(process)
     log.unlink()
     finish(start(rough, log, workers=workers, zero_stage=zero_stage), log)
     assert "goes on from step" in log.read_text(errors="replace")
