@@ -57,7 +57,7 @@ def sum_figures(place: Location, names: Iterable[str]) -> dict[str, float]:
     """What making these files took, by name, as their metadata say."""
     total: dict[str, float] = {}
     for name in names:
-        metadata = parquet.read_schema(io.BytesIO(place.read_bytes(name))).metadata or {}
+        metadata = parquet.read_schema(pa.BufferReader(place.read_bytes(name))).metadata or {}
         for key, value in json.loads(metadata.get(FIGURES_KEY, b"{}")).items():
             total[key] = total.get(key, 0) + value
     return total

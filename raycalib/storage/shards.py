@@ -86,7 +86,7 @@ def read_vectors(place: Location, name: str, column: str) -> np.ndarray:
 def _read_table(place: Location, name: str, columns: Sequence[str] | None) -> pa.Table:
     content = place.read_bytes(name)
     try:
-        table = pq.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
+        table = _parse(content, columns)
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{(place / name).uri} is not a readable Parquet file: {error}; delete it and run again"
@@ -95,6 +95,14 @@ def _read_table(place: Location, name: str, columns: Sequence[str] | None) -> pa
     if missing:
         raise DataError(f"{(place / name).uri} lacks the columns {sorted(missing)}; it has {table.column_names}")
     return table
+
+
+def _parse(content: bytes, columns: Sequence[str] | None) -> pa.Table:
+    """The table, read in this thread: Arrow's own threads may still hold Python objects when a process ends, and then
+    the C++ runtime aborts it ("terminate called without an active exception").
+    """
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        return file.read(columns=list(columns) if columns else None, use_threads=False)
 
 
 def read_rows(place: Location, names: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[Row]:

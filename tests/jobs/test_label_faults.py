@@ -27,6 +27,7 @@ from raycalib.lm.names import find_model
 from raycalib.stages.workers.local_judge import LocalJudge
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.storage import Location, find_shards, read_rows
+from tests.jobs.killing import kill_family
 from tests.judging.chat_server import drawn
 from tests.judging.tiny_judge import NAME, served, write_tiny_judge
 
@@ -106,15 +107,6 @@ def verdicts(model: Path, requests: list[Messages], cache: Path) -> list[str | N
     return [outcome.text if margin > 1e-3 else None for outcome, margin in zip(outcomes, margins, strict=True)]
 
 
-def kill_with_family(process: subprocess.Popen[bytes]) -> None:
-    family = psutil.Process(process.pid).children(recursive=True)
-    process.kill()
-    process.wait(timeout=30)
-    _, left = psutil.wait_procs(family, timeout=4)
-    for member in left:
-        member.kill()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_every_row_is_labelled_once_whatever_fails_and_dies(tmp_path: Path, port: int, model: Path) -> None:
@@ -128,7 +120,7 @@ def test_every_row_is_labelled_once_whatever_fails_and_dies(tmp_path: Path, port
     assert workers, "no judging worker was found"
     workers[0].kill()
     wait_for_requests(900, port, process, log)
-    kill_with_family(process)
+    kill_family(process)
 
     process = start(port, tmp_path, log)
     assert process.wait(timeout=LIMIT_S) == 0, log.read_text(errors="replace")[-3000:]

@@ -1,5 +1,7 @@
 from pathlib import Path
 import re
+import subprocess
+import sys
 from typing import Any
 from uuid import uuid4
 
@@ -132,3 +134,20 @@ def test_a_shard_that_is_cut_off_is_a_data_error_with_a_remedy(place: Location, 
 def test_a_shard_that_is_not_there_is_a_storage_error(place: Location) -> None:
     with pytest.raises(StorageError, match="cannot read"):
         read_shard(place, "part-00000-00000000.parquet")
+
+
+def test_no_thread_of_arrow_outlives_a_reading(tmp_path: Path) -> None:
+    """Else a process that ends after a reading is aborted in about one of ten times, however well it went."""
+    script = f"""
+import psutil
+from raycalib.storage import Location, read_shard, write_shard
+import pyarrow as pa
+place = Location({str(tmp_path)!r})
+before = psutil.Process().num_threads()
+schema = pa.schema([(name, pa.string()) for name in "abcdefgh"])
+name = write_shard(place, 0, [dict.fromkeys("abcdefgh", "text")] * 1000, schema)
+assert len(read_shard(place, name)) == 1000
+print(psutil.Process().num_threads() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"]
