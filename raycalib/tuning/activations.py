@@ -73,16 +73,16 @@ class Activations:
             first: nothing before the first layer is trained, so its input needs no gradient.
             last: computed only where the loss reads, but for keys, values and norms.
         """
-        shape, n = self.shape, sizes.tokens
+        shape, n, asked = self.shape, sizes.tokens, sizes.read if last else sizes.tokens
         norm = (FLOAT32 * shape.hidden_size + FLOAT32) * n
         total = norm if first else 2 * norm
         if shape.qk_norm:
             total += FLOAT32 * (shape.query_size + shape.key_size + shape.n_heads + shape.n_kv_heads) * n
         # Queries, the attention's output, and keys and values, which are repeated where several heads share one.
         key = shape.key_size if shape.n_heads == shape.n_kv_heads else shape.query_size
-        total += self.itemsize * (2 * shape.query_size * n + 2 * key * (n + sizes.branch_keys))
-        total += FLOAT32 * shape.n_heads * n  # log-sum-exp of each token's scores
-        total += 3 * shape.intermediate_size * self.itemsize * (sizes.read if last else n)  # gate, activation, up
+        total += self.itemsize * (2 * shape.query_size * asked + 2 * key * (n + sizes.branch_keys))
+        total += FLOAT32 * shape.n_heads * asked  # log-sum-exp of each token's scores
+        total += 3 * shape.intermediate_size * self.itemsize * asked  # gate, activation, up
         return total + self._linear_modules(sizes, first, last)
 
     def _linear_modules(self, sizes: PassSizes, first: bool, last: bool) -> int:

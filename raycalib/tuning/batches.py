@@ -111,7 +111,6 @@ class TuningBatch:
         query_at: (B,) places in ``read`` of each row's last query token.
         kl_at: (T,) places in ``read`` whose next-token distributions the KL term compares.
         labels: (B,) int64.
-        n_read: of each row's positions in ``read``.
         seeds: of each row's dropout; empty for none.
     """
 
@@ -122,7 +121,6 @@ class TuningBatch:
     query_at: Tensor
     kl_at: Tensor
     labels: Tensor
-    n_read: tuple[int, ...]
     seeds: tuple[int, ...] = ()
 
     @property
@@ -134,6 +132,11 @@ class TuningBatch:
     def n_tokens(self) -> int:
         """Number of tokens, N; all are of some row."""
         return int(self.input_ids.shape[1])
+
+    @property
+    def n_read(self) -> tuple[int, ...]:
+        """Of each row's positions in ``read``."""
+        return tuple(len(row.reads) for row in self.rows)
 
     def to(self, device: torch.device) -> "TuningBatch":
         """The same batch on a device."""
@@ -149,21 +152,46 @@ def collate(rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int
         with_kl: leave the KL branch out where its weight is zero or only the query is asked.
         seeds: of each row's dropout; none switches it off.
     """
-    ids, positions, read, query_at, kl_at = list[int](), list[int](), list[int](), list[int](), list[int]()
-    packed, n_read = list[PackedRow](), list[int]()
+    ids, positions, packed = list[int](), list[int](), list[PackedRow]()
     for row in rows:
-        start, shared, n_query = len(ids), row.shared if with_kl else 0, len(row.query_ids)
+        shared, n_query = row.shared if with_kl else 0, len(row.query_ids)
         rest = row.kl_ids[shared:] if with_kl else ()
         ids += [*row.query_ids, *rest]
         positions += [*range(n_query), *range(shared, shared + len(rest))]
-        packed.append(PackedRow(n_query, shared, len(rest)))
-        query_at.append(len(read))
-        read.append(start + n_query - 1)
-        n_read.append(1 + (row.n_target if with_kl else 0))
-        if with_kl:
-            kl_at += range(len(read), len(read) + row.n_target)
-            for place in range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1):
-                read.append(start + (place if place < shared else n_query + place - shared))
+        compared = range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1) if with_kl else ()
+        places = (place if place < shared else n_query + place - shared for place in compared)
+        packed.append(PackedRow(n_query, shared, len(rest), (n_query - 1, *places)))
+    return _batch(rows, ids, positions, packed, seeds)
+
+
+def collate_reference(rows: Sequence[TuningRow]) -> TuningBatch:
+    """The rows' KL texts alone, for the base model, which is not asked the query."""
+    ids, positions, packed = list[int](), list[int](), list[PackedRow]()
+    for row in rows:
+        end = len(row.kl_ids) - 1
+        ids += row.kl_ids
+        positions += range(len(row.kl_ids))
+        packed.append(PackedRow(len(row.kl_ids), reads=tuple(range(end - row.n_target, end))))
+    return _batch(rows, ids, positions, packed, (), asks_query=False)
+
+
+def _batch(
+    rows: Sequence[TuningRow],
+    ids: Sequence[int],
+    positions: Sequence[int],
+    packed: Sequence[PackedRow],
+    seeds: Sequence[int],
+    asks_query: bool = True,
+) -> TuningBatch:
+    """The batch of a layout. Where a query is asked, its place is each row's first of those that are read."""
+    read, query_at, kl_at = list[int](), list[int](), list[int]()
+    start = 0
+    for row in packed:
+        first = len(read)
+        read += [start + place for place in row.reads]
+        query_at += [first] if asks_query else []
+        kl_at += range(first + asks_query, len(read))
+        start += row.length
     as_tensor = partial(torch.tensor, dtype=torch.long)
     return TuningBatch(
         input_ids=as_tensor([ids]),
@@ -173,28 +201,5 @@ def collate(rows: Sequence[TuningRow], with_kl: bool = True, seeds: Sequence[int
         query_at=as_tensor(query_at),
         kl_at=as_tensor(kl_at),
         labels=as_tensor([row.label for row in rows]),
-        n_read=tuple(n_read),
         seeds=tuple(seeds),
-    )
-
-
-def collate_reference(rows: Sequence[TuningRow]) -> TuningBatch:
-    """The rows' KL texts alone, for the base model, which is not asked the query."""
-    ids, positions, read, n_read = list[int](), list[int](), list[int](), list[int]()
-    for row in rows:
-        end = len(ids) + len(row.kl_ids) - 1
-        ids += row.kl_ids
-        positions += range(len(row.kl_ids))
-        read += range(end - row.n_target, end)
-        n_read.append(row.n_target)
-    as_tensor = partial(torch.tensor, dtype=torch.long)
-    return TuningBatch(
-        input_ids=as_tensor([ids]),
-        position_ids=as_tensor([positions]),
-        rows=tuple(PackedRow(len(row.kl_ids)) for row in rows),
-        read=as_tensor(read),
-        query_at=as_tensor([]),
-        kl_at=torch.arange(len(read)),
-        labels=as_tensor([row.label for row in rows]),
-        n_read=tuple(n_read),
     )

@@ -20,7 +20,7 @@ def test_layout_written_out() -> None:
     assert (ROW.shared, ROW.length) == (2, 6)
     assert batch.input_ids.tolist() == [[1, 2, 3, 4, 5, 6]]
     assert batch.position_ids.tolist() == [[0, 1, 2, 3, 2, 3]]
-    assert batch.rows == (PackedRow(n_trunk=4, n_shared=2, n_branch=2),)
+    assert batch.rows == (PackedRow(n_trunk=4, n_shared=2, n_branch=2, reads=(3, 4)),)
     assert batch.read.tolist() == [3, 4]  # the query's end; the place of 5, which predicts 6
     assert (batch.query_at.tolist(), batch.kl_at.tolist(), batch.n_read) == ([0], [1], (2,))
     assert batch.labels.tolist() == [1]
@@ -57,7 +57,7 @@ def test_each_branch_keeps_a_token_of_its_own() -> None:
 def test_without_the_kl_branch_the_query_is_all() -> None:
     batch = collate([SHORT, ROW], with_kl=False)
     assert batch.input_ids.tolist() == [[1, 7, 1, 2, 3, 4]]
-    assert batch.rows == (PackedRow(2), PackedRow(4))
+    assert batch.rows == (PackedRow(2, reads=(1,)), PackedRow(4, reads=(3,)))
     assert batch.kl_at.numel() == 0
     assert batch.read.tolist() == [1, 5]
 

@@ -8,7 +8,7 @@ without a mask. Legend: N tokens of the batch, A heads, D size of a head.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,16 +30,31 @@ class PackedRow:
         n_trunk: of the trunk, a causal text from position 0.
         n_shared: tokens at the trunk's beginning that the branch sees.
         n_branch: of the branch, whose positions go on from ``n_shared``; 0 for none.
+        reads: places in the row whose final states something reads, the trunk's before the branch's.
     """
 
     n_trunk: int
     n_shared: int = 0
     n_branch: int = 0
+    reads: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
         """Tokens of the row."""
         return self.n_trunk + self.n_branch
+
+    @property
+    def n_trunk_reads(self) -> int:
+        """How many of ``reads`` are in the trunk."""
+        return sum(place < self.n_trunk for place in self.reads)
+
+
+class _Scores(NamedTuple):
+    """How a layer makes weights of queries and keys."""
+
+    scaling: float | None
+    window: int | None
+    softcap: float | None
 
 
 def use_packed_attention(model: PreTrainedModel) -> None:
@@ -73,6 +88,7 @@ def packed_attention(
     attention_mask: Tensor | None,
     *,
     packed_rows: Sequence[PackedRow] | None = None,
+    read: Tensor | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
@@ -88,6 +104,7 @@ def packed_attention(
         key, value: (1, A or fewer, N, D).
         attention_mask: not read where there are packed rows.
         packed_rows: None is an ordinary batch.
+        read: (R,) positions of the rows' ``reads``, where these alone are asked for: the rest is 0; None for all.
         scaling: of the scores.
         sliding_window: tokens that a token sees, itself among them; None for all.
         softcap: bound of the scores, as in Gemma 2.
@@ -104,42 +121,70 @@ def packed_attention(
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    scores = _Scores(scaling, sliding_window, softcap)
     sizes = [size for row in packed_rows for size in (row.n_trunk, row.n_branch)]
-    parts = [tensor.split(sizes, dim=2) for tensor in (query, key, value)]
-    attended = []
-    for index, row in enumerate(packed_rows):
-        (q, k, v), (branch_q, branch_k, branch_v) = ([part[2 * index + place] for part in parts] for place in range(2))
-        attended.append(_causal(q, k, v, scaling, sliding_window, softcap))
-        if row.n_branch:
-            k = torch.cat((k[:, :, : row.n_shared], branch_k), dim=2)
-            v = torch.cat((v[:, :, : row.n_shared], branch_v), dim=2)
-            attended.append(_causal(branch_q, k, v, scaling, sliding_window, softcap))
-    return torch.cat(attended, dim=2).transpose(1, 2), None
+    keys, values = key.split(sizes, dim=2), value.split(sizes, dim=2)
+    if read is None:
+        attended = _attend_rows(packed_rows, query.split(sizes, dim=2), keys, values, scores, None)
+        return attended.transpose(1, 2), None
+    counts = [n for row in packed_rows for n in (row.n_trunk_reads, len(row.reads) - row.n_trunk_reads)]
+    queries, places = query.index_select(2, read).split(counts, dim=2), read.split(counts)
+    attended = _attend_rows(packed_rows, queries, keys, values, scores, places)
+    return torch.zeros_like(query).index_copy(2, read, attended).transpose(1, 2), None
 
 
-def _causal(
-    query: Tensor, key: Tensor, value: Tensor, scaling: float | None, window: int | None, softcap: float | None
+def _attend_rows(
+    rows: Sequence[PackedRow],
+    queries: Sequence[Tensor],
+    keys: Sequence[Tensor],
+    values: Sequence[Tensor],
+    scores: _Scores,
+    places: Sequence[Tensor] | None,
 ) -> Tensor:
-    """Attention of the last tokens of a text to all of it; each sees itself and what is before it."""
+    """Attention of the rows' trunks and branches in turn; of all their tokens, or of those at given places alone."""
+    attended, start = [], 0
+    for index, row in enumerate(rows):
+        trunk, branch = 2 * index, 2 * index + 1
+        asked = None if places is None else places[trunk] - start
+        attended.append(_causal(queries[trunk], keys[trunk], values[trunk], scores, asked))
+        if row.n_branch:
+            key = torch.cat((keys[trunk][:, :, : row.n_shared], keys[branch]), dim=2)
+            value = torch.cat((values[trunk][:, :, : row.n_shared], values[branch]), dim=2)
+            asked = None if places is None else places[branch] - (start + row.n_trunk - row.n_shared)
+            attended.append(_causal(queries[branch], key, value, scores, asked))
+        start += row.length
+    return torch.cat(attended, dim=2)
+
+
+def _causal(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, asked: Tensor | None) -> Tensor:
+    """Attention of tokens to what is before them and themselves.
+
+    Args:
+        query: of some tokens of a text.
+        key, value: of all of them.
+        scores: how weights are made.
+        asked: the queries' places in the text; None for the last.
+    """
     n_query, n_key = query.shape[2], key.shape[2]
-    windowed = window is not None and n_key > window
-    if n_query == n_key and not windowed and softcap is None:
-        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
-    mask = _causal_mask(n_query, n_key, window if windowed else None, query)
-    if softcap is None:
-        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
-    scores = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if scaling is None else scaling)
-    weights = (softcap * torch.tanh(scores / softcap) + mask).softmax(dim=-1, dtype=torch.float32)
+    window = scores.window if scores.window is not None and n_key > scores.window else None
+    if n_query == 0:
+        return query
+    if asked is None and n_query == n_key and window is None and scores.softcap is None:
+        return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scores.scaling)
+    if asked is None:
+        asked = torch.arange(n_key - n_query, n_key, device=query.device)
+    mask = _causal_mask(asked, n_key, window, query.dtype)
+    if scores.softcap is None:
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scores.scaling)
+    products = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if scores.scaling is None else scores.scaling)
+    weights = (scores.softcap * torch.tanh(products / scores.softcap) + mask).softmax(dim=-1, dtype=torch.float32)
     return weights.to(query.dtype) @ value
 
 
-def _causal_mask(n_query: int, n_key: int, window: int | None, like: Tensor) -> Tensor:
-    """(n_query, n_key) float mask: 0 where a token is seen, the least number elsewhere."""
-    place = torch.arange(n_key, device=like.device)
-    asking = place[n_key - n_query :, None]
+def _causal_mask(asked: Tensor, n_key: int, window: int | None, dtype: torch.dtype) -> Tensor:
+    """(queries, n_key) float mask: 0 where a token is seen, the least number elsewhere."""
+    place, asking = torch.arange(n_key, device=asked.device), asked[:, None]
     hidden = place > asking
     if window is not None:
         hidden |= place <= asking - window
-    return torch.zeros(n_query, n_key, dtype=like.dtype, device=like.device).masked_fill_(
-        hidden, torch.finfo(like.dtype).min
-    )
+    return torch.zeros(hidden.shape, dtype=dtype, device=asked.device).masked_fill_(hidden, torch.finfo(dtype).min)

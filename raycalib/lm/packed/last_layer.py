@@ -8,8 +8,9 @@ from torch import Tensor, nn
 class LastLayerReads:
     """Narrows the last decoder layer to the positions that are read.
 
-    Every token's key and value are needed there, but queries, the attention's output projection and the MLP only at the
-    positions whose final state something reads: of N tokens, R. Final states elsewhere are wrong, and finite.
+    Every token's key and value are needed there, but queries, the attention of packed rows, its output projection and
+    the MLP only at the positions whose final state something reads: of N tokens, R. Other final states are wrong, and
+    finite.
     """
 
     def __init__(self, decoder: nn.Module) -> None:
@@ -18,6 +19,8 @@ class LastLayerReads:
         self.n_tokens = 0
         for module in _narrowed(decoder):
             _Narrowing(self, module)
+        if attention := _last_part(decoder, "self_attn"):
+            attention.register_forward_pre_hook(self._tell_attention, with_kwargs=True)
 
     def narrow(self, positions: Tensor, n_tokens: int) -> None:
         """Of the coming pass, over so many tokens a row, only these places (R,), distinct, are read in every row."""
@@ -27,14 +30,24 @@ class LastLayerReads:
         """All places are read again."""
         self.positions = None
 
+    def _tell_attention(
+        self, module: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        if self.positions is None or named.get("packed_rows") is None:
+            return None
+        return arguments, named | {"read": self.positions}
+
+
+def _last_part(decoder: nn.Module, name: str) -> nn.Module | None:
+    """A part of the last layer, where the decoder has it."""
+    layers = getattr(decoder, "layers", None)
+    part = getattr(layers[-1], name, None) if isinstance(layers, nn.ModuleList) else None
+    return part if isinstance(part, nn.Module) else None
+
 
 def _narrowed(decoder: nn.Module) -> list[nn.Module]:
     """The parts of the last layer that work on each token alone."""
-    layers = getattr(decoder, "layers", None)
-    if not isinstance(layers, nn.ModuleList):
-        return []
-    layer = layers[-1]
-    attention, mlp = getattr(layer, "self_attn", None), getattr(layer, "mlp", None)
+    attention, mlp = _last_part(decoder, "self_attn"), _last_part(decoder, "mlp")
     parts = [getattr(attention, "q_proj", None), getattr(attention, "o_proj", None)]
     parts += [mlp] if isinstance(getattr(mlp, "down_proj", None), nn.Module) else []
     return [part for part in parts if isinstance(part, nn.Module)]

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from raycalib.errors import ModelError
-from raycalib.lm.packed import PackedRow, no_mask, use_packed_attention
+from raycalib.lm.packed import LastLayerReads, PackedRow, no_mask, use_packed_attention
 from raycalib.lm.packed.attention import packed_attention
 
 SHAPE = {
@@ -37,8 +37,8 @@ MODELS = {
     ),
     "qwen 3: normed queries and keys": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE)),
 }
-ROWS = ((9, 6, 4), (13, 12, 7), (3, 0, 0))
-"""Trunk, shared and branch lengths; the last row has no branch."""
+ROWS = ((9, 6, 4, (8, 5, 9, 12)), (13, 12, 7, (3,)), (2, 1, 2, ()), (3, 0, 0, (2, 0)))
+"""Trunk, shared and branch lengths, and places that are read; the last row has no branch."""
 
 
 def final_states(model: PreTrainedModel, ids: Tensor, **more: object) -> Tensor:
@@ -46,18 +46,21 @@ def final_states(model: PreTrainedModel, ids: Tensor, **more: object) -> Tensor:
     return states[0]
 
 
+@pytest.mark.parametrize("is_narrow", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 @torch.no_grad()
-def test_packed_rows_equal_texts_read_alone(name: str) -> None:
+def test_packed_rows_equal_texts_read_alone(name: str, is_narrow: bool) -> None:
+    """Everywhere, or where they are read if the last layer is computed there alone."""
     torch.manual_seed(0)
     model = MODELS[name]().double().eval()
     model.set_attn_implementation("eager")
-    ids, positions, rows, alone = [], [], [], []
-    for n_trunk, n_shared, n_branch in ROWS:
+    ids, positions, rows, alone, read = [], [], [], [], list[int]()
+    for n_trunk, n_shared, n_branch, reads in ROWS:
         trunk, branch = torch.randint(64, (1, n_trunk)), torch.randint(64, (1, n_branch))
         ids += [trunk, branch]
         positions += [torch.arange(n_trunk), n_shared + torch.arange(n_branch)]
-        rows.append(PackedRow(n_trunk, n_shared, n_branch))
+        read += [sum(row.length for row in rows) + place for place in reads]
+        rows.append(PackedRow(n_trunk, n_shared, n_branch, reads))
         alone.append(final_states(model, trunk))
         alone.append(
             final_states(model, torch.cat((trunk[:, :n_shared], branch), dim=1))[n_shared:]
@@ -65,6 +68,8 @@ def test_packed_rows_equal_texts_read_alone(name: str) -> None:
             else alone[-1][:0]
         )
     use_packed_attention(model)
+    if is_narrow:
+        LastLayerReads(model.get_submodule("model")).narrow(torch.tensor(read), sum(row.length for row in rows))
     packed = final_states(
         model,
         torch.cat(ids, dim=1),
@@ -72,7 +77,11 @@ def test_packed_rows_equal_texts_read_alone(name: str) -> None:
         attention_mask=no_mask(torch.device("cpu")),
         packed_rows=rows,
     )
-    torch.testing.assert_close(packed, torch.cat(alone), rtol=1e-6, atol=1e-6)
+    expected = torch.cat(alone)
+    if is_narrow:
+        assert not torch.allclose(packed, expected, rtol=1e-6, atol=1e-6)
+        packed, expected = packed[read], expected[read]
+    torch.testing.assert_close(packed, expected, rtol=1e-6, atol=1e-6)
 
 
 @torch.no_grad()
