@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.errors import DataError, LossNotFiniteError
@@ -21,7 +20,7 @@ from raycalib.tuning.batches import TuningRow, collate
 from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint, step_name
 from raycalib.tuning.data_order import DataOrder
 from raycalib.tuning.deepspeed_engine import make_engine
-from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine, trainable
+from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 from raycalib.tuning.layout_check import check_layout
 from raycalib.tuning.objective import CalibrationObjective
@@ -32,6 +31,7 @@ from raycalib.tuning.reference_pass import compute_missing
 from raycalib.tuning.schedule import learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
+from raycalib.tuning.tuned_weights import set_weights
 from raycalib.tuning.world import World
 
 EVALUATION_TOKENS = 8192
@@ -124,7 +124,7 @@ class Tuner:
         )
         self.state = world.from_first(lambda: load_newest(checkpoints, key))
         if self.state is not None:
-            _set_weights(self.objective, self.state.tensors, "weight")
+            set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world)
         if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
@@ -278,39 +278,12 @@ class Tuner:
         return np.array(self.world.gather(margins.tolist()))
 
 
-def best_adapter(state: TrainingState) -> dict[str, Tensor]:
-    """The adapter's weights at the best step, under the names that the adapted model has for them."""
-    inner = "best/causal_lm."
-    return {
-        f"base_model.model.{name.removeprefix(inner)}": tensor
-        for name, tensor in state.tensors.items()
-        if name.startswith(inner)
-    }
-
-
-def best_head(state: TrainingState) -> dict[str, Tensor]:
-    """The classifier's weights at the best step, under its own names; empty where there is none."""
-    inner = "best/head."
-    return {name.removeprefix(inner): tensor for name, tensor in state.tensors.items() if name.startswith(inner)}
-
-
 def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Probe | None:
     if settings.method == "lora_prompt":
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed("head", seed))
         return Probe(model.config.hidden_size).to(model.device)
-
-
-def set_best(tuner: Tuner, state: TrainingState) -> None:
-    """Puts the weights of the state's best step into the model; not under ZeRO-3, where no worker has it whole."""
-    _set_weights(tuner.objective, state.tensors, "best")
-
-
-def _set_weights(objective: CalibrationObjective, tensors: dict[str, Tensor], kind: str) -> None:
-    with torch.no_grad():
-        for name, parameter in trainable(objective).items():
-            parameter.copy_(tensors[f"{kind}/{name}"])
 
 
 def _with(state: TrainingState, **changes: object) -> TrainingState:

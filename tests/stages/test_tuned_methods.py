@@ -16,7 +16,8 @@ from raycalib.stages.workers.queries import TunedQueryWorker
 from raycalib.storage import Location
 from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.settings import TuningMethod
-from raycalib.tuning.trainer import Tuner, TuningData, best_adapter, best_head
+from raycalib.tuning.trainer import Tuner, TuningData
+from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import PLACES, SETTINGS, toy_rows
 

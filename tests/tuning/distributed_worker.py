@@ -25,7 +25,8 @@ from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.figures import StepFigures
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData, best_adapter, best_head
+from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData
+from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
 BEST_NAME = "best.safetensors"

@@ -22,7 +22,8 @@ from raycalib.tuning.engines import trainable
 from raycalib.tuning.figures import TuningProgress
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData, set_best
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.tuned_weights import set_weights
 from raycalib.tuning.world import World
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -220,7 +221,7 @@ def test_the_loss_goes_down_on_a_learnable_set(learned: tuple[Tuner, TrainingSta
 
 def test_the_best_weights_are_put_in_place(learned: tuple[Tuner, TrainingState], tiny_llama: TinyLlama) -> None:
     tuner, state = learned
-    set_best(tuner, state)
+    set_weights(tuner.objective, state.tensors, "best")
     margin = tuner.validation_margins()
     labels = np.array([row.label for row in tuner.data.val])
     assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
@@ -238,7 +239,7 @@ def test_a_step_that_is_worse_does_not_become_the_best(tiny_llama: TinyLlama, tm
     nlls = {record["step"]: record["val_nll"] for record in state.history}
     assert nlls[12] > nlls[3]
     assert state.best_step == min(nlls, key=nlls.__getitem__) < 12
-    set_best(tuner, state)
+    set_weights(tuner.objective, state.tensors, "best")
     margin, labels = tuner.validation_margins(), np.array([row.label for row in turned])
     assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
 

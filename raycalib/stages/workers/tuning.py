@@ -23,7 +23,8 @@ from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TooLongError, TuningRow, answer_row, tuning_row
 from raycalib.tuning.probe_files import save_head
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData, best_adapter, best_head
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")

@@ -1,0 +1,36 @@
+"""The tuned weights of a run's state, and into and out of the model."""
+
+import torch
+from torch import Tensor, nn
+
+from raycalib.tuning.checkpoint import TrainingState
+from raycalib.tuning.engines import trainable
+
+
+def best_adapter(state: TrainingState) -> dict[str, Tensor]:
+    """The adapter's weights at the best step, under the names that the adapted model has for them."""
+    inner = "best/causal_lm."
+    return {
+        f"base_model.model.{name.removeprefix(inner)}": tensor
+        for name, tensor in state.tensors.items()
+        if name.startswith(inner)
+    }
+
+
+def best_head(state: TrainingState) -> dict[str, Tensor]:
+    """The classifier's weights at the best step, under its own names; empty where there is none."""
+    inner = "best/head."
+    return {name.removeprefix(inner): tensor for name, tensor in state.tensors.items() if name.startswith(inner)}
+
+
+def set_weights(objective: nn.Module, tensors: dict[str, Tensor], kind: str) -> None:
+    """Puts ``<kind>/<name>`` into the trainable weights; not under ZeRO-3, where no worker has them whole.
+
+    Args:
+        objective: of the run.
+        tensors: of its state.
+        kind: ``weight`` for those of the state's step, ``best`` for those of its best step.
+    """
+    with torch.no_grad():
+        for name, parameter in trainable(objective).items():
+            parameter.copy_(tensors[f"{kind}/{name}"])
