@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 import json
+import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 import warnings
 
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
@@ -20,15 +22,30 @@ from raycalib.storage import Location
 
 
 def attach_lora(model: PreTrainedModel, settings: LoraSettings, seed: int) -> PeftModel:
-    """The model with a fresh adapter in place, everything else frozen; at first it changes nothing (B is zero)."""
+    """The model with a fresh adapter in place, everything else frozen; at first it changes nothing (B is zero).
+
+    The adapter is in float32 and depends on the seed and on shapes alone.
+    """
     with torch.random.fork_rng(devices=[]), _known_warnings_ignored():
-        torch.manual_seed(seed)
         try:
-            return get_peft_model(model, _peft_config(settings))
+            adapted = get_peft_model(model, _peft_config(settings))
         except ValueError as error:
             raise ModelError(
                 f"lora.targets: {', '.join(settings.targets)} are not all in the model: {error}"
             ) from error
+        torch.manual_seed(seed)
+        _draw(adapted)
+        return adapted
+
+
+def _draw(adapted: PeftModel) -> None:
+    """A as PEFT draws it, but on the CPU and in float32: PEFT's is rounded to the model's dtype first."""
+    for module in adapted.modules():
+        if isinstance(module, LoraLayer):
+            weight = module.lora_A["default"].weight
+            drawn = torch.empty(weight.shape, dtype=torch.float32)
+            nn.init.kaiming_uniform_(drawn, a=math.sqrt(5))
+            weight.data.copy_(drawn)
 
 
 @contextmanager

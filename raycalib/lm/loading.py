@@ -3,7 +3,7 @@
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import (
@@ -69,22 +69,38 @@ def load_causal_lm(
     Raises:
         ModelError: it cannot be loaded, or bitsandbytes is not installed.
     """
-    logging.disable_progress_bar()
     device = chosen_device(use_gpu)
-    name = ("bfloat16" if device.type == "cuda" else "float32") if dtype == "auto" else dtype
-    quantized = _quantized(bits, getattr(torch, name), device) if bits < 16 else {}
+    number = chosen_dtype(dtype, device)
+    if bits < 16:
+        return _load(source, number, **_quantized(bits, number, device))
+    return _load(source, number).to(device)
+
+
+def load_as_stored(source: ModelSource) -> PreTrainedModel:
+    """The model in evaluation mode on the CPU, in its files' own dtype.
+
+    Its weights are mapped from the files: processes of one machine share them, and they take no memory of their own.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    return _load(source, "auto")
+
+
+def _load(source: ModelSource, dtype: torch.dtype | Literal["auto"], **more: Any) -> PreTrainedModel:
+    logging.disable_progress_bar()
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             source.path,
-            dtype=getattr(torch, name),
+            dtype=dtype,
             use_safetensors=True,
             local_files_only=source.is_local,
             revision=source.revision or "main",
-            **quantized,
+            **more,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"model: {source.name!r} cannot be loaded: {_first_line(error)}") from error
-    return model.eval() if quantized else model.to(device).eval()
+    return model.eval()
 
 
 def _quantized(bits: WeightBits, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
@@ -102,6 +118,14 @@ def _quantized(bits: WeightBits, dtype: torch.dtype, device: torch.device) -> di
         bnb_4bit_compute_dtype=dtype,
     )
     return {"quantization_config": config, "device_map": {"": device}}
+
+
+def chosen_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
+    """What a configured dtype is on a device."""
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
 
 
 def chosen_device(use_gpu: bool) -> torch.device:

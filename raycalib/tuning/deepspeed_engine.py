@@ -1,7 +1,7 @@
 """Optimizer steps by DeepSpeed in a group of workers, ZeRO stages 0 to 3."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +19,30 @@ from raycalib.tuning.engines import (
     set_lr,
     trainable,
 )
-from raycalib.tuning.objective import CalibrationObjective
+from raycalib.tuning.objective import CalibrationObjective, Found
 from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.weight_split import split_weights
 from raycalib.tuning.world import World
 
 
-def make_engine(objective: CalibrationObjective, settings: TuningSettings, world: World) -> TrainingEngine:
-    """DeepSpeed where a process group of several workers exists, else plain PyTorch: the same steps either way."""
+def splits_weights(settings: TuningSettings, world: World) -> bool:
+    """Whether each worker holds a part of the model alone."""
+    return world.size > 1 and settings.zero_stage == 3
+
+
+def make_engine(
+    objective: CalibrationObjective, settings: TuningSettings, world: World, dtype: torch.dtype | None = None
+) -> TrainingEngine:
+    """DeepSpeed where a process group of several workers exists, else plain PyTorch: the same steps either way.
+
+    Args:
+        objective: of the run.
+        settings: of the run.
+        world: this worker's place.
+        dtype: to compute in where weights are split; None is the model's.
+    """
     if world.size > 1:
-        return DeepSpeedEngine(objective, settings, world)
+        return DeepSpeedEngine(objective, settings, world, dtype)
     return TorchEngine(objective, settings)
 
 
@@ -61,7 +76,14 @@ def passes_per_step(settings: TuningSettings, world_size: int) -> int:
 class DeepSpeedEngine:
     """Several workers under DeepSpeed."""
 
-    def __init__(self, objective: CalibrationObjective, settings: TuningSettings, world: World) -> None:
+    def __init__(
+        self,
+        objective: CalibrationObjective,
+        settings: TuningSettings,
+        world: World,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Puts the model under DeepSpeed, under ZeRO-3 in another dtype where one is given."""
         import deepspeed
 
         self.objective = objective
@@ -71,8 +93,7 @@ class DeepSpeedEngine:
         n_trainable = sum(parameter.numel() for parameter in trainable(objective).values())
         config = deepspeed_config(settings, world.size, n_trainable)
         if settings.zero_stage == 3:
-            # Splits tensor by tensor; without it the engine moves the whole model to the GPU before it is split.
-            deepspeed.zero.Init(module=objective, config_dict_or_path=config)
+            split_weights(objective, config, dtype)
         self.engine, _, _, _ = deepspeed.initialize(
             model=objective, optimizer=adamw(objective, settings), config=config
         )
@@ -100,7 +121,7 @@ class DeepSpeedEngine:
         return nn.utils.get_total_norm([part.grad for part in self.engine.module.parameters() if part.grad is not None])
 
     @torch.no_grad()
-    def read(self, batch: TuningBatch, wanted: Literal["query_logits", "kl_states"]) -> Tensor:
+    def read(self, batch: TuningBatch, wanted: Found) -> Tensor:
         """A pass without gradients; see ``TrainingEngine``."""
         self.engine.eval()
         return cast(Tensor, self.engine(batch, wanted=wanted))

@@ -1,14 +1,14 @@
 """Optimizer steps on the tuning loss: what the loop needs of an engine, and the one of plain PyTorch."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from raycalib.errors import ModelError
 from raycalib.tuning.batches import TuningBatch
-from raycalib.tuning.objective import CalibrationObjective, LossParts
+from raycalib.tuning.objective import CalibrationObjective, Found, LossParts
 from raycalib.tuning.settings import TuningSettings
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -36,7 +36,7 @@ class TrainingEngine(Protocol):
     def step(self, micro_batches: Sequence[MicroBatch], n_global_rows: int, lr: float) -> StepSums:
         """One optimizer step on the mean loss over the step's global rows."""
 
-    def read(self, batch: TuningBatch, wanted: Literal["query_logits", "kl_states"]) -> Tensor:
+    def read(self, batch: TuningBatch, wanted: Found) -> Tensor:
         """What a pass without gradients or dropout finds; see ``CalibrationObjective.forward``."""
 
     def weights(self) -> dict[str, Tensor]:
@@ -90,7 +90,7 @@ class TorchEngine:
         return StepSums(query, divergence, float(norm))
 
     @torch.no_grad()
-    def read(self, batch: TuningBatch, wanted: Literal["query_logits", "kl_states"]) -> Tensor:
+    def read(self, batch: TuningBatch, wanted: Found) -> Tensor:
         """A pass without gradients; see ``TrainingEngine``."""
         return cast(Tensor, self.objective.eval()(batch, wanted=wanted))
 

@@ -3,7 +3,8 @@
 import torch
 
 from raycalib.errors import ModelError
-from raycalib.tuning.batches import TuningRow, collate
+from raycalib.tuning.batches import TuningRow, collate, collate_reference
+from raycalib.tuning.engines import TrainingEngine
 from raycalib.tuning.objective import CalibrationObjective
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
@@ -11,32 +12,21 @@ TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torc
 QUANTIZED_TOLERANCE = 0.3
 
 
-@torch.no_grad()
-def check_layout(objective: CalibrationObjective, row: TuningRow) -> None:
+def check_layout(engine: TrainingEngine, objective: CalibrationObjective, row: TuningRow, device: torch.device) -> None:
     """Compares the final states that the loss reads of two rows side by side with those of plain passes.
 
-    Models that are not plain decoders (recurrent layers, say) would read one text into the next.
+    Models that are not plain decoders (recurrent layers, say) would read one text into the next. All workers call it
+    together.
 
     Raises:
         ModelError: they differ by more than rounding.
     """
-    objective.eval()
-    model = objective.causal_lm
-    device = next(model.parameters()).device
-    batch = collate([row, row]).to(device)
-    packed = objective.read_states(batch).float()
-    decoder = model.get_submodule("model")
-    alone = []
-    for text, places in (
-        (row.query_ids, [len(row.query_ids) - 1]),
-        (row.kl_ids, list(range(len(row.kl_ids) - row.n_target - 1, len(row.kl_ids) - 1))),
-    ):
-        if not places:
-            continue
-        states = decoder(input_ids=torch.tensor([text], device=device), use_cache=False).last_hidden_state
-        alone.append(states[0, places].float())
+    packed = engine.read(collate([row, row]).to(device), "read_states").float()
+    texts = [collate([row], with_kl=False)] + ([collate_reference([row])] if row.n_target else [])
+    alone = [engine.read(text.to(device), "plain_states").float() for text in texts]
     expected = torch.cat(alone).repeat(2, 1)
     worst = float(((packed - expected).norm(dim=1) / expected.norm(dim=1)).max())
+    model = objective.causal_lm
     allowed = QUANTIZED_TOLERANCE if getattr(model, "quantization_method", None) else TOLERANCE[model.dtype]
     if not worst <= allowed:
         raise ModelError(

@@ -105,7 +105,8 @@ class MemoryPlan:
         runtime: CUDA, its libraries and those for communication.
         reserve: what the allocator holds and cannot give out.
         host: of the host's memory while training, for what is offloaded.
-        host_at_start: of the host's memory while weights are loaded.
+        host_at_start: of the host's memory while weights are loaded. Where ZeRO-3 splits them they are mapped from
+            their files: the workers of a machine share them, and the room is given back where others need it.
         disk: of the reference states, of all workers together.
     """
 

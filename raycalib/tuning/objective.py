@@ -13,7 +13,8 @@ from raycalib.tuning.batches import TuningBatch
 from raycalib.tuning.losses import query_losses, token_divergences
 from raycalib.tuning.settings import KlKind
 
-Wanted = Literal["losses", "query_logits", "kl_states"]
+Found = Literal["query_logits", "kl_states", "read_states", "plain_states"]
+Wanted = Literal["losses"] | Found
 
 
 class LossParts(NamedTuple):
@@ -73,10 +74,16 @@ class CalibrationObjective(nn.Module):
             batch: shared-prefix rows.
             base_states: (T, H) final hidden states of the base model at the KL positions; None leaves the divergence
                 out.
-            wanted: ``losses``; ``query_logits``, (B, 2) in float32 of ``i`` and ``ii``; or ``kl_states``, the (T, H)
-                final hidden states at the KL positions, the reference's where adapters are off.
+            wanted: ``losses``; ``query_logits``, (B, 2) in float32 of ``i`` and ``ii``; ``kl_states``, the (T, H) final
+                hidden states at the KL positions, the reference's where adapters are off; ``read_states``, the (R, H)
+                at all positions that the loss reads; or ``plain_states``, the same of a batch of one text by a plain
+                pass of the model, as a yardstick.
         """
+        if wanted == "plain_states":
+            return self._plain_states(batch)
         states = self.read_states(batch)
+        if wanted == "read_states":
+            return states
         if wanted == "query_logits":
             return self._label_logits(states[batch.query_at])
         if wanted == "kl_states":
@@ -104,6 +111,11 @@ class CalibrationObjective(nn.Module):
         ).last_hidden_state
         if not (decoder.gradient_checkpointing and self.training):  # else layers are computed again on the way back
             self.reads.widen()
+        return states[0].index_select(0, batch.read)
+
+    def _plain_states(self, batch: TuningBatch) -> Tensor:
+        decoder = self.causal_lm.get_submodule("model")
+        states: Tensor = decoder(input_ids=batch.input_ids, use_cache=False).last_hidden_state
         return states[0].index_select(0, batch.read)
 
     def _label_logits(self, states: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ def plan_table(title: str, run: PlannedRun, memory: int, whose: str, base_bits: 
     else:
         lines += _remedy_lines(run, memory, base_bits)
     if plan.host_at_start:
-        lines.append(_line("host memory, at start", plan.host_at_start, "a worker, until its weights are in place"))
+        is_split = run.zero_stage == 3 and run.workers > 1
+        remark = "a machine, mapped from the files" if is_split else "a worker, until its weights are in place"
+        lines.append(_line("host memory, at start", plan.host_at_start, remark))
     if plan.host:
         lines.append(_line("host memory, all the time", plan.host, "a worker, offloaded"))
     if plan.disk:

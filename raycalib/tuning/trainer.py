@@ -86,6 +86,7 @@ class Tuner:
         hooks: Hooks | None = None,
         reference: Location | None = None,
         model_key: str = "",
+        dtype: torch.dtype | None = None,
     ) -> None:
         """Puts model, engine and the base model's states in place, from the newest checkpoint if there is one.
 
@@ -101,6 +102,8 @@ class Tuner:
             hooks: what to tell whom.
             reference: where the base model's states lie, which runs may share; None is beside the checkpoints.
             model_key: names the base model's weights, where runs share states.
+            dtype: to compute in, where weights are split among workers and may be given as they are stored; None is the
+                model's.
 
         Raises:
             ModelError: the model cannot be tuned.
@@ -113,19 +116,23 @@ class Tuner:
         self.objective = CalibrationObjective(
             model, query_label_tokens(tokenizer), settings.kl_weight, settings.kl_kind, _new_head(model, settings, seed)
         )
-        check_layout(self.objective, data.train[0])
         if settings.gradient_checkpointing:
             # transformers calls it so of late, and deprecates the older name.
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable({"use_reentrant": False})
-        dtype = model.dtype if settings.reference_dtype == "model" else getattr(torch, settings.reference_dtype)
+        of_states = settings.reference_dtype
         self.reference = ReferenceStates(
-            reference or checkpoints / "reference", model_key or key, data.train, model.config.hidden_size, dtype
+            reference or checkpoints / "reference",
+            model_key or key,
+            data.train,
+            model.config.hidden_size,
+            (dtype or model.dtype) if of_states == "model" else getattr(torch, of_states),
         )
         self.state = world.from_first(lambda: load_newest(checkpoints, key))
         if self.state is not None:
             set_weights(self.objective, self.state.tensors, "weight")
-        self.engine: TrainingEngine = make_engine(self.objective, settings, world)
+        self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)
+        check_layout(self.engine, self.objective, data.train[0], world.device)
         if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
             compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.say)

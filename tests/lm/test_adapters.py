@@ -71,6 +71,18 @@ def test_the_seed_draws_the_adapter_and_leaves_the_random_state_alone(tiny_llama
     assert not any(torch.equal(first[name], other[name]) for name in drawn)
 
 
+def test_the_models_dtype_does_not_change_the_fresh_adapter(tiny_llama: TinyLlama) -> None:
+    whole, half = (
+        attach_lora(copy.deepcopy(tiny_llama[0]).to(dtype), LoraSettings(), 1) for dtype in (torch.float32, torch.half)
+    )
+    drawn = {name: weight for name, weight in whole.named_parameters() if weight.requires_grad}
+    for name, weight in half.named_parameters():
+        if weight.requires_grad:
+            assert torch.equal(weight, drawn.pop(name))
+    assert not drawn
+    assert all(weight.dtype == torch.float32 for weight in half.parameters() if weight.requires_grad)
+
+
 def test_alpha_over_rank_scales_the_update(tiny_llama: TinyLlama) -> None:
     model, _ = tiny_llama
     adapted = tuned(model, LoraSettings(rank=4, alpha=10.0, targets=("q_proj",)), seed=0)

@@ -20,8 +20,9 @@ from transformers import AutoTokenizer, LlamaForCausalLM
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
-from raycalib.tuning import trainer
+from raycalib.tuning import trainer, weight_split
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
+from raycalib.tuning.deepspeed_engine import splits_weights
 from raycalib.tuning.figures import StepFigures
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
@@ -67,9 +68,10 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
 
     A loss that is not finite, as a ``poisoned`` token makes it, is written to ``error-RANK.txt``.
     """
-    model = LlamaForCausalLM.from_pretrained(model_directory, dtype=torch.float32).eval()
-    tokenizer = AutoTokenizer.from_pretrained(model_directory)
     settings = replace(SETTINGS, **case["settings"])
+    stored = splits_weights(settings, world)  # in half precision: see the test's model
+    model = LlamaForCausalLM.from_pretrained(model_directory, dtype="auto" if stored else torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(model_directory)
     rows = toy_rows(tokenizer, settings.method)
     steps: list[StepFigures] = []
     out = Path(case["out"])
@@ -90,6 +92,7 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
             key="key",
             world=world,
             hooks=Hooks(observe_step=steps.append, checkpoint_now=partial(all_ask, world)),
+            dtype=torch.float32,
         )
     whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
     if case.get("poisoned"):
@@ -112,6 +115,7 @@ def main() -> None:
     torch.set_num_threads(1)
     job = json.loads(Path(sys.argv[1]).read_text())
     trainer.NOTICE_EVERY_S = 0.02
+    weight_split.AT_ONCE = 1000  # of 30,000: most modules are split one by one
     dist.init_process_group("gloo")
     for case in job["cases"]:
         run_case(job["model"], case, current_world(torch.device("cpu")))

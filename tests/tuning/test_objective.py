@@ -121,7 +121,7 @@ def one_pass(setup: Setup, rows: Sequence[TuningRow], kind: KlKind) -> LossParts
 def check_close(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
     assert left.keys() == right.keys()
     for name in left:
-        torch.testing.assert_close(left[name], right[name], rtol=1e-4, atol=1e-6)
+        assert float((left[name] - right[name]).abs().max()) <= 1e-5 * float(right[name].abs().max())
 
 
 @kinds

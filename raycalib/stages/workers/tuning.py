@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from raycalib.errors import LossNotFiniteError
 from raycalib.lm.adapters import save_adapter
-from raycalib.lm.loading import chosen_device, load_causal_lm, load_tokenizer
+from raycalib.lm.loading import chosen_device, chosen_dtype, load_as_stored, load_causal_lm, load_tokenizer
 from raycalib.lm.window import context_window
 from raycalib.prompts import Example
 from raycalib.records import Row
@@ -22,6 +22,7 @@ from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TooLongError, TuningRow, answer_row, tuning_row
+from raycalib.tuning.deepspeed_engine import splits_weights
 from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.trainer import Hooks, Tuner, TuningData
 from raycalib.tuning.tuned_weights import best_adapter, best_head
@@ -59,9 +60,10 @@ def _is_finished(job: TuneJob) -> bool:
 
 def _tune(job: TuneJob, world: World) -> None:
     tokenizer = load_tokenizer(job.model)
-    # ZeRO-3 takes its parts of the model from the host's memory: the whole may not fit on one GPU.
-    on_gpu = world.device.type == "cuda" and job.settings.zero_stage < 3
-    model = load_causal_lm(job.model, job.dtype, on_gpu, job.settings.base_bits)
+    if splits_weights(job.settings, world):  # mapped from the files: the whole may not fit on a GPU, nor in memory
+        model = load_as_stored(job.model)
+    else:
+        model = load_causal_lm(job.model, job.dtype, world.device.type == "cuda", job.settings.base_bits)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
     data, counts = tuning_data(job, tokenizer, max_tokens)
     log = TuningLog(job.place, job.title)
@@ -82,6 +84,7 @@ def _tune(job: TuneJob, world: World) -> None:
         hooks=Hooks(observe=log.observe, observe_step=log.observe_step, say=log.say, checkpoint_now=preemption_notice),
         reference=job.reference,
         model_key=job.model_key,
+        dtype=chosen_dtype(job.dtype, world.device),
     )
     if world.is_first and tuner.state:
         log.say(f"goes on from step {tuner.state.step}")
