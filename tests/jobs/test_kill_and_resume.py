@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from raycalib.storage import Location, find_shards
-from tests.jobs.killing import kill_family
+from tests.jobs.processes import kill_family
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 300

@@ -27,7 +27,7 @@ from raycalib.lm.names import find_model
 from raycalib.stages.workers.local_judge import LocalJudge
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.storage import Location, find_shards, read_rows
-from tests.jobs.killing import kill_family
+from tests.jobs.processes import kill_family
 from tests.judging.chat_server import drawn
 from tests.judging.tiny_judge import NAME, served, write_tiny_judge
 

@@ -1,6 +1,5 @@
 """Kill -9 of a tuning worker, and of all of a run that goes on with another number of workers."""
 
-from collections.abc import Callable
 import json
 import os
 from pathlib import Path
@@ -8,14 +7,13 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
 import safetensors.torch
 import torch
 
-from tests.jobs.killing import kill_family
+from tests.jobs.processes import kill_family, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
@@ -36,14 +34,6 @@ def start(out: Path, log: Path, workers: int = 2, **changes: int) -> subprocess.
 
 def finish(process: subprocess.Popen[bytes], log: Path) -> None:
     assert process.wait(timeout=LIMIT_S) == 0, log.read_text(errors="replace")[-3000:]
-
-
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not condition():
-        assert process.poll() is None, f"ended before the moment came:\n{log.read_text(errors='replace')[-3000:]}"
-        assert time.monotonic() < deadline, "the moment did not come"
-        time.sleep(0.01)
 
 
 def checkpoints(out: Path) -> int:
@@ -94,7 +84,7 @@ def test_after_a_worker_is_killed_training_goes_on_by_itself(calm: Path, rough: 
     log, draw = tmp_path / "log", random.Random(SEED)
     process = start(rough, log)
     wanted = draw.randint(1, N_CHECKPOINTS - 4)
-    wait_for(lambda: checkpoints(rough) >= wanted, process, log)
+    wait_for(lambda: checkpoints(rough) >= wanted, process, log, LIMIT_S)
     workers = tuning_workers(process)
     assert len(workers) == 2
     draw.choice(workers).kill()
@@ -111,7 +101,7 @@ def test_a_killed_run_goes_on_with_other_workers_or_another_stage(
     log, draw = tmp_path / "log", random.Random(SEED + workers)
     process = start(rough, log)
     wanted = draw.randint(1, N_CHECKPOINTS - 4)
-    wait_for(lambda: checkpoints(rough) >= wanted, process, log)
+    wait_for(lambda: checkpoints(rough) >= wanted, process, log, LIMIT_S)
     kill_family(process)
     log.unlink()
     finish(start(rough, log, workers=workers, zero_stage=zero_stage), log)
