@@ -1,9 +1,11 @@
 """Starts or joins Ray, once and only when a stage has work to do."""
 
 from collections.abc import Mapping
+import io
 import logging
 import math
 import os
+import sys
 from typing import NamedTuple
 
 import ray
@@ -40,6 +42,13 @@ def workers_that_fit(resources: Mapping[str, float], cpus_each: float, gpus_each
     return min(by_cpu, math.floor(gpus) * per_gpu if gpus_each < 1 else math.floor(gpus / gpus_each + ROUNDING))
 
 
+def _show_lines_at_once() -> None:
+    """In a file or a pipe, what workers print would wait until a block of it is full: Ray does not flush."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+
+
 class Cluster:
     """A lazy connection: nothing is started until ``connect`` is called."""
 
@@ -56,6 +65,7 @@ class Cluster:
             return
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
         extra = {"_temp_dir": self.settings.temp_dir} if self.settings.temp_dir and address == "local" else {}
+        _show_lines_at_once()
         say("starting a local Ray …" if address == "local" else f"joining the Ray cluster at {address} …")
         try:
             ray.init(

@@ -26,7 +26,7 @@ def start(out: Path, log: Path) -> subprocess.Popen[bytes]:
     calm = out.name == "calm"
     command = [sys.executable, "jobs/full_pipeline.py", "--recipe", "smoke", "--out", str(out)]
     command += ["--ray.max-workers", "2" if calm else "1"]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "1" if calm else "2"}
+    environment = os.environ | {"PYTHONHASHSEED": "1" if calm else "2"}
     with log.open("ab") as file:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment)
 

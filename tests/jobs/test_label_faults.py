@@ -77,7 +77,7 @@ def start(port: int, place: Path, log: Path) -> subprocess.Popen[bytes]:
         "--judge-deadline-s", "240", "--judge.max-output-tokens", "1", "--rows-per-shard", "250",
         "--ray.min-workers", str(N_WORKERS), "--ray.max-workers", str(N_WORKERS),
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONUNBUFFERED": "1", "OPENAI_API_KEY": "sk-of-the-test"}
+    environment = os.environ | {"OPENAI_API_KEY": "sk-of-the-test"}
     with log.open("ab") as file:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=environment)
 

@@ -22,7 +22,6 @@ ENVIRONMENT = os.environ | {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "0123456789" * 4,
     "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
-    "PYTHONUNBUFFERED": "1",
 }
 WORKING_NODE = """
 import sys

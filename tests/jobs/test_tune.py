@@ -1,7 +1,6 @@
 """Kill -9 of a tuning worker, and of all of a run that goes on with another number of workers."""
 
 import json
-import os
 from pathlib import Path
 import random
 import shutil
@@ -29,7 +28,7 @@ def start(out: Path, log: Path, workers: int = 2, **changes: int) -> subprocess.
     for name, value in (TUNING | {key.replace("_", "-"): value for key, value in changes.items()}).items():
         command += [f"--tuning.{name}", str(value)]
     with log.open("ab") as file:
-        return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+        return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
 
 
 def finish(process: subprocess.Popen[bytes], log: Path) -> None:
