@@ -156,10 +156,12 @@ def _labellings(config: LabelConfig, out: "Location", cluster: "Cluster") -> "di
 
 def _local_model(config: LabelConfig, name: str) -> "ModelWorkerConfig":
     from raycalib.lm.loading import pin_revision
+    from raycalib.lm.model_check import check_model
     from raycalib.lm.names import find_model
     from raycalib.stages.label import local_judge_model
 
     source = pin_revision(find_model(name, config.model_root))
+    check_model(source, is_scored=False)
     dtype = "bfloat16" if config.ray.gpus_per_worker else "float32"
     return local_judge_model(config.judge, source, dtype, config.ray, config.max_batch_tokens)
 

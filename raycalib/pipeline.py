@@ -12,6 +12,7 @@ from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, StorageError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.lm.loading import pin_revision
+from raycalib.lm.model_check import check_model
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.prompts import QUERY_VERSION
 from raycalib.records import ANSWER, FEATURES, SCORED
@@ -55,6 +56,9 @@ class Pipeline:
         self.out = Location(config.out).absolute()
         _check_can_write(self.out)
         self.models = [pin_revision(source) for source in found]
+        targets = config.tuning.lora.targets if set(TUNED) & set(config.methods) else ()
+        for model in self.models:
+            check_model(model, lora_targets=targets)
         self.cluster = Cluster(config.ray)
         # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
         automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
@@ -70,6 +74,7 @@ class Pipeline:
         if config.grader != "judge" or config.judge.engine == "openai":
             return None
         source = pin_revision(find_model(config.judge.model, config.model_root))
+        check_model(source, is_scored=False)
         return local_judge_model(config.judge, source, self.dtype, config.ray, config.max_batch_tokens)
 
     def run(self) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
 from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_lora
+from raycalib.lm.architecture import check_targets
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.storage import Location
 
@@ -25,7 +26,11 @@ def attach_lora(model: PreTrainedModel, settings: LoraSettings, seed: int) -> Pe
     """The model with a fresh adapter in place, everything else frozen; at first it changes nothing (B is zero).
 
     The adapter is in float32 and depends on the seed and on shapes alone.
+
+    Raises:
+        ModelError: a target is not in the model, or PEFT cannot adapt it.
     """
+    check_targets(model, settings.targets)
     with torch.random.fork_rng(devices=[]), _known_warnings_ignored():
         try:
             adapted = get_peft_model(model, _peft_config(settings))

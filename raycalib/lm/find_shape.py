@@ -43,7 +43,7 @@ def _published_configs() -> dict[str, dict[str, Any]]:
 
 def _hub_config(source: ModelSource) -> dict[str, Any]:
     try:
-        config: dict[str, Any] = AutoConfig.from_pretrained(source.path).to_dict()
+        config: dict[str, Any] = AutoConfig.from_pretrained(source.path, trust_remote_code=False).to_dict()
     except (OSError, ValueError) as error:
         cause = str(error).strip().split("\n")[0]
         raise ModelError(

@@ -1,10 +1,13 @@
 """Loads tokenizers and causal language models: safetensors only, no remote code, no added tokens."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
+from safetensors import SafetensorError
 import torch
 from transformers import (
     AutoModelForCausalLM,
@@ -16,7 +19,11 @@ from transformers import (
 from transformers.utils import cached_file, logging
 
 from raycalib.errors import ModelError
+from raycalib.lm.model_files import TOKENIZER_FILES, check_files, find_folder, has_tokenizer, read_settings
 from raycalib.lm.names import DtypeName, ModelSource, WeightBits
+from raycalib.lm.remote_code import refuse_code
+from raycalib.lm.tokenizer_check import check_open_end
+from raycalib.lm.weight_check import check_files_finite, check_keys, check_model_finite
 
 
 def pin_revision(source: ModelSource) -> ModelSource:
@@ -43,15 +50,35 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """The model's tokenizer, as it is: raycalib never adds tokens.
 
     Raises:
-        ModelError: it cannot be loaded.
+        ModelError: it cannot be loaded, names code to be run, or appends a token to texts.
     """
+    refuse_code(source)
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            source.path, local_files_only=source.is_local, revision=source.revision or "main"
+            source.path,
+            local_files_only=source.is_local,
+            revision=source.revision or "main",
+            trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model: the tokenizer of {source.name!r} cannot be loaded: {_first_line(error)}") from error
+    except Exception as error:  # the tokenizers package raises no narrower type for a damaged file
+        raise ModelError(_no_tokenizer(source, error)) from error
+    check_open_end(tokenizer, source)
     return tokenizer
+
+
+def _no_tokenizer(source: ModelSource, error: Exception) -> str:
+    folder = find_folder(source)
+    if folder is not None and not has_tokenizer(folder):
+        return (
+            f"model: {source.described} has no tokenizer: there is none of {', '.join(TOKENIZER_FILES)}; put the "
+            "model's own tokenizer files there"
+        )
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        read_settings(source, name)  # its own error where a file is no JSON
+    return (
+        f"model: the tokenizer of {source.described} cannot be loaded: {_first_line(error)}; download its files again, "
+        "or convert it to tokenizer.json by save_pretrained where its own package is installed"
+    )
 
 
 def load_causal_lm(
@@ -72,14 +99,20 @@ def load_causal_lm(
     device = chosen_device(use_gpu)
     number = chosen_dtype(dtype, device)
     if bits < 16:
-        return _load(source, number, **_quantized(bits, number, device))
-    return _load(source, number).to(device)
+        quantized = _load(source, number, **_quantized(bits, number, device))
+        folder = find_folder(source)  # where the files lie by now
+        check_files_finite((folder and check_files(source, folder)) or (), source)
+        return quantized
+    model = _load(source, number).to(device)
+    check_model_finite(model, source)
+    return model
 
 
 def load_as_stored(source: ModelSource) -> PreTrainedModel:
     """The model in evaluation mode on the CPU, in its files' own dtype.
 
     Its weights are mapped from the files: processes of one machine share them, and they take no memory of their own.
+    Whether they are finite is left to who reads them first.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -87,20 +120,47 @@ def load_as_stored(source: ModelSource) -> PreTrainedModel:
     return _load(source, "auto")
 
 
+def load_empty(source: ModelSource) -> PreTrainedModel:
+    """The model's modules with tensors on no device: of the files, names and shapes are read, and no weight is.
+
+    Raises:
+        ModelError: it cannot be built, or the files' tensors are not the model's.
+    """
+    return _load(source, "auto", device_map="meta")
+
+
 def _load(source: ModelSource, dtype: torch.dtype | Literal["auto"], **more: Any) -> PreTrainedModel:
-    logging.disable_progress_bar()
+    refuse_code(source)
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            source.path,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=source.is_local,
-            revision=source.revision or "main",
-            **more,
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model: {source.name!r} cannot be loaded: {_first_line(error)}") from error
-    return model.eval()
+        with _without_reports():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                source.path,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=source.is_local,
+                revision=source.revision or "main",
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # they are an error below, with their names
+                **more,
+            )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        raise ModelError(f"model: {source.described} cannot be loaded: {_first_line(error)}") from error
+    check_keys(model, info, source)
+    loaded: PreTrainedModel = model.eval()
+    return loaded
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Within, transformers shows neither bars nor its table of keys, which are an error of ours in one line."""
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _quantized(bits: WeightBits, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:

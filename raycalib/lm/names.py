@@ -55,6 +55,11 @@ class ModelSource:
         kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(self.name).name)
         return f"{kept}-{stable_hash(self.name)[:6]}"
 
+    @property
+    def described(self) -> str:
+        """The name in quotes, and where it lies if the name does not say so; for messages."""
+        return repr(self.name) if self.name == self.path else f"{self.name!r} ({self.path})"
+
     def fingerprint(self) -> str:
         """Changes when the weights do: a local directory's files, hashed; a hub id with its revision.
 

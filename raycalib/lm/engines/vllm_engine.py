@@ -54,7 +54,9 @@ class VllmEngine:
         self.counts = TokenCounts()
         self.tokenizer = load_tokenizer(source)
         revision = source.revision
-        config = AutoConfig.from_pretrained(source.path, revision=revision, local_files_only=source.is_local)
+        config = AutoConfig.from_pretrained(
+            source.path, revision=revision, local_files_only=source.is_local, trust_remote_code=False
+        )
         self._window = window_of(config, max_tokens)
         stops = end_tokens(_generation_settings(source, config), self.tokenizer)
         self._spelling = TokenizerSpelling(self.tokenizer, stops)

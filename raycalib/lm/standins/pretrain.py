@@ -58,7 +58,7 @@ def pretrain(
 ) -> PreTrainedModel:
     """The trained model, in float32 and evaluation mode. Same configuration, same thread count: same weights."""
     torch.manual_seed(shape.seed)
-    model = AutoModelForCausalLM.from_config(shape.config(), dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(shape.config(), dtype=torch.float32, trust_remote_code=False)
     model.train()
     losses = torch.compile(partial(_losses, model), dynamic=True)
     corpus = Corpus(config.corpus)

@@ -10,6 +10,7 @@ from raycalib.lm.engines import Engine
 from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.names import DtypeName, ModelSource
+from raycalib.lm.tokenizer_check import check_rows
 from raycalib.storage import Location
 
 
@@ -56,7 +57,9 @@ def load_for_worker(config: ModelWorkerConfig) -> tuple[PreTrainedModel, PreTrai
     use_given_threads()
     if config.use_gpu and 0 < config.gpus < 1 and torch.cuda.is_available():
         torch.cuda.set_per_process_memory_fraction(config.gpus)
-    return load_causal_lm(config.source, config.dtype, config.use_gpu), load_tokenizer(config.source)
+    model, tokenizer = load_causal_lm(config.source, config.dtype, config.use_gpu), load_tokenizer(config.source)
+    check_rows(tokenizer, model, config.source)
+    return model, tokenizer
 
 
 def load_engine(config: ModelWorkerConfig) -> Engine:
