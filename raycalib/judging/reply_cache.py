@@ -10,7 +10,8 @@ per reply would be simpler, and a million rows would be a million objects to lis
   shard. A kill loses those of the last two seconds, and of the object that is being put.
 
 A line is a CRC-32 of the JSON behind it: one that is cut off or damaged is counted, passed over, and its row is asked
-again.
+again. What stands behind a line that was cut off is still read, and what a full disk did not take is written as soon as
+there is room, before the next line.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
+import re
 from threading import Lock
 import time
 from typing import Any
@@ -35,6 +37,7 @@ SUFFIX = ".jsonl"
 BATCH_REPLIES = 64
 BATCH_S = 2.0
 KEY_DIGITS = 32
+LINE_START = re.compile(rb"[0-9a-f]{8} \{")
 
 
 def reply_key(messages: Messages) -> str:
@@ -73,6 +76,7 @@ class ReplyCache:
         self._damaged_tails: set[str] = set()
         self._name = uuid4().hex
         self._file: int | None = None
+        self._owed = b""
         self._unwritten: list[bytes] = []
         self._unwritten_since = 0.0
         self._taking, self._flushing = Lock(), Lock()
@@ -105,7 +109,9 @@ class ReplyCache:
         named = {"model": reply.model, "date": reply.date}
         line = _line({"key": key, "text": reply.text, "in": reply.tokens_in, "out": reply.tokens_out, **named})
         if self.place.is_local:
-            self._append(line)
+            with self._taking:
+                self._owed += line
+                self._append()
             return
         with self._taking:
             if not self._unwritten:
@@ -128,6 +134,8 @@ class ReplyCache:
         """
         with self._flushing:
             if self._file is not None:
+                with self._taking:
+                    self._append()
                 os.fsync(self._file)
             with self._taking:
                 lines, self._unwritten = self._unwritten, []
@@ -151,17 +159,17 @@ class ReplyCache:
             os.close(self._file)
             self._file = None
 
-    def _append(self, line: bytes) -> None:
+    def _append(self) -> None:
+        """Appends what is owed; what the disk does not take stays owed, so that a line is ended before the next."""
         path = self.place.local_path / f"{self._name}{SUFFIX}"
         try:
             if self._file is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
-            written = os.write(self._file, line)
+            while self._owed:
+                self._owed = self._owed[os.write(self._file, self._owed) :]
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error}") from error
-        if written < len(line):
-            raise StorageError(f"cannot write {path}: the disk took {written} of {len(line)} bytes")
 
     def _read(self, name: str) -> None:
         start = self._read_until.get(name, 0)
@@ -178,21 +186,26 @@ class ReplyCache:
             raise StorageError(f"cannot read {path}: {error}") from error
 
     def _take(self, name: str, content: bytes, start: int) -> None:
-        """Takes whole lines in; a last line without its end is read again when the file has grown."""
+        """Takes lines in; a last one that is not whole is read again when the file has grown."""
         end = content.rfind(b"\n") + 1
         for line in content[:end].split(b"\n")[:-1]:
-            entry = _entry(line)
-            if entry is None:
+            if not self._keep(_entry(line)):
                 self.counts.damaged += 1
-            else:
-                self._replies.setdefault(*entry)
-        if end < len(content) and name not in self._damaged_tails:
+                self._keep(_entry_behind(line))
+        tail_is_whole = end == len(content) or self._keep(_entry(content[end:]))
+        if not tail_is_whole and name not in self._damaged_tails:
             self._damaged_tails.add(name)
             self.counts.damaged += 1
-        elif end == len(content) and name in self._damaged_tails:  # its writer had not finished the line yet
+        elif tail_is_whole and name in self._damaged_tails:  # its writer had not finished the line yet
             self._damaged_tails.remove(name)
             self.counts.damaged -= 1
         self._read_until[name] = start + end if self.place.is_local else len(content) or 1
+
+    def _keep(self, entry: tuple[str, Reply] | None) -> bool:
+        """Whether there is an entry; the first of a key counts."""
+        if entry is not None:
+            self._replies.setdefault(*entry)
+        return entry is not None
 
 
 def _bytes_from(path: Path, start: int) -> bytes:
@@ -222,3 +235,9 @@ def _entry(line: bytes) -> tuple[str, Reply] | None:
         return str(values["key"]), reply
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _entry_behind(line: bytes) -> tuple[str, Reply] | None:
+    """The entry that was appended to one that was cut off before its line break."""
+    found = (_entry(line[match.start() :]) for match in LINE_START.finditer(line, 1))
+    return next((entry for entry in found if entry is not None), None)

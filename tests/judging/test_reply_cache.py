@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from raycalib.errors import StorageError
 from raycalib.judging.chat import Reply
 from raycalib.judging.reply_cache import ReplyCache, judge_directory, reply_key
 from raycalib.judging.settings import JudgeSettings
@@ -29,6 +32,15 @@ def opened(place: Location, settings: JudgeSettings = SETTINGS) -> ReplyCache:
     cache = ReplyCache(place, settings)
     cache.refresh()
     return cache
+
+
+def short_write(write: Callable[[int, bytes], int], room: list[int], file: int, content: bytes) -> int:
+    """Takes as many bytes as there is room for, and fails where there is none."""
+    taken = content[: room[0]]
+    room[0] -= len(taken)
+    if not taken:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return write(file, taken)
 
 
 def files(place: Location) -> list[Path]:
@@ -119,7 +131,7 @@ def test_a_killed_writer_loses_nothing_that_it_kept(tmp_path: Path) -> None:
     assert reader.counts.damaged == 0
 
 
-@pytest.mark.parametrize("n_cut", [1, 5, 60])
+@pytest.mark.parametrize("n_cut", [2, 5, 60])
 def test_a_line_that_is_cut_off_is_counted_and_asked_again(tmp_path: Path, n_cut: int) -> None:
     writer = opened(Location(str(tmp_path)))
     for key in KEYS[:3]:
@@ -131,6 +143,61 @@ def test_a_line_that_is_cut_off_is_counted_and_asked_again(tmp_path: Path, n_cut
     assert [reader.get(key) for key in KEYS[:3]] == [YES, YES, None]
     reader.refresh()
     assert reader.counts.damaged == 1
+
+
+def test_a_last_line_that_lacks_nothing_but_its_end_counts(place: Location) -> None:
+    writer = opened(place)
+    for key in KEYS[:2]:
+        writer.put(key, YES)
+    writer.close()
+    of_judge = place / judge_directory(SETTINGS)
+    (name,) = of_judge.names()
+    of_judge.write_bytes(name, of_judge.read_bytes(name)[:-1])
+    reader = opened(place)
+    assert ([reader.get(key) for key in KEYS[:2]], reader.counts.damaged) == ([YES, YES], 0)
+
+
+@pytest.mark.parametrize("damage", [b"zz", b"\xff\xfe\x00", b"0000000a {}"])
+def test_what_stands_before_a_whole_line_is_counted_and_costs_nothing(tmp_path: Path, damage: bytes) -> None:
+    writer = opened(Location(str(tmp_path)))
+    writer.put(KEYS[0], YES)
+    writer.close()
+    (path,) = files(Location(str(tmp_path)))
+    path.write_bytes(damage + path.read_bytes())
+    reader = opened(Location(str(tmp_path)))
+    assert (reader.get(KEYS[0]), reader.counts.damaged) == (YES, 1)
+
+
+@pytest.mark.parametrize("n_kept", [0, 1, 8, 9, 10, 40])
+def test_a_torn_line_costs_itself_alone_and_not_the_reply_appended_to_it(place: Location, n_kept: int) -> None:
+    writer = opened(place)
+    for key in KEYS[:4]:
+        writer.put(key, YES)
+    writer.close()
+    of_judge = place / judge_directory(SETTINGS)
+    (name,) = of_judge.names()
+    lines = of_judge.read_bytes(name).splitlines(keepends=True)
+    of_judge.write_bytes(name, b"".join([lines[0], lines[1][:n_kept], *lines[2:]]))
+    reader = opened(place)
+    assert [reader.get(key) for key in KEYS[:4]] == [YES, None, YES, YES]
+    assert reader.counts.damaged == (n_kept > 0)
+
+
+@pytest.mark.parametrize("n_taken", [0, 3, 30])
+def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_taken: int
+) -> None:
+    writer, write = opened(Location(str(tmp_path))), os.write
+    writer.put(KEYS[0], YES)
+    room = [n_taken]
+
+    monkeypatch.setattr(os, "write", lambda file, content: short_write(write, room, file, content))
+    with pytest.raises(StorageError, match="No space left"):
+        writer.put(KEYS[1], YES)
+    monkeypatch.setattr(os, "write", write)
+    writer.put(KEYS[2], YES)
+    reader = opened(Location(str(tmp_path)))
+    assert ([reader.get(key) for key in KEYS[:3]], reader.counts.damaged) == ([YES] * 3, 0)
 
 
 def test_a_line_that_is_still_being_written_is_read_once_it_is_whole(tmp_path: Path) -> None:
@@ -154,8 +221,6 @@ def test_a_line_that_is_still_being_written_is_read_once_it_is_whole(tmp_path: P
         lambda line: line[:12] + b"#" + line[13:],
         lambda line: b"00000000" + line[8:],
         lambda line: b"\n",
-        lambda line: b"zz" + line,
-        lambda line: b"\xff\xfe\x00" + line,
         lambda line: b"{}\n",
     ],
 )
