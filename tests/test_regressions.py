@@ -11,7 +11,7 @@ import torch
 
 from raycalib.cli import pipeline_config
 from raycalib.config import PipelineConfig
-from raycalib.errors import ConfigError, DataError, ModelError
+from raycalib.errors import ConfigError, ModelError
 from raycalib.evaluation.baselines import answer_log_odds
 from raycalib.lm.label_tokens import letter_tokens
 from raycalib.sources import SourceSettings
@@ -79,10 +79,11 @@ def test_a_new_run_in_a_place_with_older_checkpoints_keeps_its_own(tmp_path: Pat
     assert load_newest(place, "new") is not None
 
 
-def test_a_corrupt_checkpoint_is_a_data_error(tmp_path: Path) -> None:
+def test_a_corrupt_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     (Location(str(tmp_path)) / "step-00000001").write_bytes("state.json", b"{")
-    with pytest.raises(DataError):
-        load_newest(Location(str(tmp_path)), "new")
+    said: list[str] = []
+    assert load_newest(Location(str(tmp_path)), "new", said.append) is None
+    assert "step-00000001 is damaged" in said[0]
 
 
 def test_unlikely_answers_are_still_ranked() -> None:

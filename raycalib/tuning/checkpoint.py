@@ -1,18 +1,29 @@
-"""Our own training checkpoints: safetensors and JSON, complete or absent."""
+"""Our own training checkpoints: safetensors and JSON, complete or absent, with a hash of both.
 
+Files may be damaged long after they were written whole. A checkpoint whose hash is not that of its files is passed over
+for the one before it.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field
+import hashlib
 import re
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from raycalib.errors import DataError
+from raycalib.hashing import canonical_json
 from raycalib.storage import Location
 
 STATE_NAME = "state.json"
 TENSORS_NAME = "tensors.safetensors"
 STEP_NAME = re.compile(r"step-(\d{8})")
 KEPT = 2
+HASH = "sha256"
+"""Under which a checkpoint's JSON holds the hash of its files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +52,10 @@ def save_checkpoint(place: Location, state: TrainingState, key: str) -> None:
     """Writes a checkpoint, its JSON last, and removes all but the newest two."""
     target = place / step_name(state.step)
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.tensors.items()}
-    target.write_bytes(TENSORS_NAME, safetensors.torch.save(tensors))
+    content = safetensors.torch.save(tensors)
+    target.write_bytes(TENSORS_NAME, content)
     values = plain_values(state) | {"key": key}
-    target.write_json(STATE_NAME, values)
+    target.write_json(STATE_NAME, values | {HASH: _hash(values, content)})
     older = [name for step, name in complete_checkpoints(place) if step < state.step]
     for name in older[: 1 - KEPT]:
         (place / name).remove()
@@ -69,12 +81,55 @@ def complete_checkpoints(place: Location) -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def load_newest(place: Location, key: str) -> TrainingState | None:
-    """The newest complete checkpoint of the same configuration, or None."""
+def load_newest(place: Location, key: str, say: Callable[[str], None] = lambda line: None) -> TrainingState | None:
+    """The newest checkpoint of the same configuration that is whole, or None.
+
+    Args:
+        place: of the run's checkpoints.
+        key: of the configuration.
+        say: is told of checkpoints that are passed over, a line each.
+
+    Raises:
+        StorageError: the place cannot be read.
+    """
+    damaged = None
     for _, name in reversed(complete_checkpoints(place)):
-        values = (place / name).read_json(STATE_NAME)
-        if values.pop("key") == key:
-            values["history"] = tuple(values["history"])
-            tensors = safetensors.torch.load((place / name).read_bytes(TENSORS_NAME))
-            return TrainingState(**values, tensors=tensors)
+        try:
+            state = _load(place / name, key)
+        except DataError as error:
+            say(f"{error}: it is passed over")
+            damaged = name
+            continue
+        if state is not None:
+            return state
+    if damaged:
+        say("no checkpoint before it is whole: tuning starts from the beginning")
     return None
+
+
+def _load(place: Location, key: str) -> TrainingState | None:
+    """The checkpoint, or None where it is another configuration's.
+
+    Raises:
+        DataError: its files are not as they were written.
+    """
+    try:
+        values = place.read_json(STATE_NAME)
+        hashed = values.pop(HASH, None)  # checkpoints of earlier versions have none
+        if not place.exists(TENSORS_NAME):
+            raise DataError(f"{TENSORS_NAME} is missing")
+        content = place.read_bytes(TENSORS_NAME)
+        if hashed is not None and hashed != _hash(values, content):
+            raise DataError("its files are not as they were written")
+        if values.pop("key") != key:
+            return None
+        values["history"] = tuple(values["history"])
+        return TrainingState(**values, tensors=safetensors.torch.load(content))
+    except (DataError, KeyError, TypeError, ValueError, AttributeError, safetensors.SafetensorError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise DataError(f"the checkpoint {place.uri} is damaged ({cause})") from error
+
+
+def _hash(values: dict[str, Any], tensors: bytes) -> str:
+    """Of the plain values and the file of tensors."""
+    return hashlib.sha256(canonical_json(values).encode() + tensors).hexdigest()

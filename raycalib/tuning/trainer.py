@@ -128,7 +128,7 @@ class Tuner:
             model.config.hidden_size,
             (dtype or model.dtype) if of_states == "model" else getattr(torch, of_states),
         )
-        self.state = world.from_first(lambda: load_newest(checkpoints, key))
+        self.state = world.from_first(lambda: load_newest(checkpoints, key, self.hooks.say))
         if self.state is not None:
             set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)

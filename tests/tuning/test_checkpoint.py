@@ -1,3 +1,5 @@
+from collections.abc import Callable
+import json
 from pathlib import Path
 from uuid import uuid4
 
@@ -109,3 +111,62 @@ def test_writing_the_same_step_again_replaces_it(place: Location) -> None:
     save_checkpoint(place, state(4), "key")
     save_checkpoint(place, state(4, best_nll=9.0), "key")
     check_same(load_newest(place, "key"), state(4, best_nll=9.0))
+
+
+def flipped(content: bytes) -> bytes:
+    """One bit of the last value."""
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def with_other_step(content: bytes) -> bytes:
+    return json.dumps(json.loads(content) | {"best_step": 5}).encode()
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "tensors cut off": ("tensors.safetensors", lambda content: content[: len(content) // 2]),
+    "tensors empty": ("tensors.safetensors", lambda content: b""),
+    "a bit of the tensors": ("tensors.safetensors", flipped),
+    "JSON cut off": ("state.json", lambda content: content[:20]),
+    "JSON empty": ("state.json", lambda content: b""),
+    "another value": ("state.json", with_other_step),
+    "a list": ("state.json", lambda content: b"[]"),
+    "without a key": ("state.json", lambda content: b"{}"),
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "no tensors"])
+def test_the_one_before_a_damaged_checkpoint_is_taken_and_it_is_said(place: Location, damage: str) -> None:
+    save_checkpoint(place, state(4), "key")
+    save_checkpoint(place, state(8), "key")
+    newest = place / "step-00000008"
+    if damage == "no tensors":
+        (newest / "tensors.safetensors").remove()
+    else:
+        name, change = DAMAGE[damage]
+        newest.write_bytes(name, change(newest.read_bytes(name)))
+    said: list[str] = []
+    check_same(load_newest(place, "key", said.append), state(4))
+    (line,) = said
+    assert line.startswith(f"the checkpoint {newest.uri} is damaged (")
+    assert line.endswith("): it is passed over")
+    save_checkpoint(place, state(8), "key")  # the run gets there again
+    check_same(load_newest(place, "key", said.append), state(8))
+    assert len(said) == 1
+
+
+def test_where_all_are_damaged_tuning_starts_from_the_beginning_and_says_so(place: Location) -> None:
+    for step in (4, 8):
+        save_checkpoint(place, state(step), "key")
+        (place / f"step-{step:08d}").write_bytes("tensors.safetensors", b"")
+    said: list[str] = []
+    assert load_newest(place, "key", said.append) is None
+    assert len(said) == 3
+    assert said[-1] == "no checkpoint before it is whole: tuning starts from the beginning"
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_hash_and_counts(place: Location) -> None:
+    save_checkpoint(place, state(4), "key")
+    values = (place / "step-00000004").read_json("state.json")
+    del values["sha256"]
+    (place / "step-00000004").write_json("state.json", values)
+    check_same(load_newest(place, "key"), state(4))
