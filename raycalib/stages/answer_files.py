@@ -1,6 +1,7 @@
 """Answers to be labelled from where they lie: a finished stage, a directory of parquet files, or a single file."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ from raycalib.errors import DataError
 from raycalib.hashing import stable_hash, text_hash
 from raycalib.records import ANSWER, PROMPT_STYLES, Row
 from raycalib.sources.files.raw_row import RawRow
-from raycalib.sources.reading import READERS, local_table
+from raycalib.sources.reading import READERS, Table, local_table
+from raycalib.stages.answer_dirs import open_stage
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location, Manifest, read_manifest, write_manifest, write_shard
 
@@ -20,8 +22,8 @@ LABELS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "no": 0, "yes": 1, "false"
 def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
     """Answer records in shards.
 
-    A stage's directory is taken as it is. Of anything else the rows are written as shards into the run's directory; a
-    row that lacks a column stays, with ``error`` set.
+    A stage's directory is taken as it is. Of anything else the rows are written as shards into the run's directory,
+    each under an id of its own; a row that lacks a value stays, with ``error`` set.
 
     Args:
         given: a stage's directory (any URI), a local directory of parquet files, or a local parquet, jsonl or csv file
@@ -30,23 +32,23 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
         rows_per_shard: at most so many.
 
     Raises:
-        DataError: it is none of these, or has no rows.
+        DataError: it is none of these, is not finished, has no rows, or lacks a column that labels need.
         StorageError: it cannot be read.
     """
     place = Location(given).absolute()
-    manifest = read_manifest(place)
-    if manifest is not None:
-        return StageOutput(place=place, manifest=manifest, was_done=True)
+    if stage := open_stage(place, given):
+        return stage
     if not place.is_local:
         raise DataError(f"answers: {given} has no manifest.json; name the directory of a finished stage")
     files = _files(place.local_path, given)
     tables = [local_table(path) for path in files]
-    identity = {"files": [table.fingerprint() for table in tables], "rows_per_shard": rows_per_shard}
+    fingerprints = [table.fingerprint() for table in tables]
+    identity = {"files": fingerprints, "rows_per_shard": rows_per_shard, "row_ids": "unique"}
     key = stage_key("answers", identity, [])
     target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
     if done := finished(target, key):
         return done
-    rows = [_answer(raw, table.place) for table in tables for raw in table.rows(None)]
+    rows = unique_ids(row for table in tables for row in _answers(table))
     if not rows:
         raise DataError(f"answers: {given} has no rows")
     shards = tuple(
@@ -94,6 +96,42 @@ def _hashable(value: Any) -> bool:
 def text_slug(text: str) -> str:
     """A directory's name for any text."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in text.lower()).strip("-.") or "x"
+
+
+def unique_ids(rows: Iterable[Row]) -> list[Row]:
+    """The rows, each under an id of its own: the second of two with one id, such as two models' answers to one
+    question, gets another, by its number of occurrence.
+
+    >>> [row["row_id"] for row in unique_ids([{"row_id": "a"}, {"row_id": "b"}, {"row_id": "a"}])]
+    ['a', 'b', '05a9c569a185ac60']
+    """
+    unique, seen, repeats = list[Row](), set[str](), Counter[str]()
+    for row in rows:
+        row_id = row["row_id"]
+        while row_id in seen:
+            repeats[row["row_id"]] += 1
+            row_id = text_hash(row["row_id"], str(repeats[row["row_id"]]))
+        seen.add(row_id)
+        unique.append(row | {"row_id": row_id})
+    return unique
+
+
+def _answers(table: Table) -> list[Row]:
+    """The table's rows.
+
+    Raises:
+        DataError: a column that labels need is in none of them.
+    """
+    raws = list(table.rows(None))
+    columns = dict.fromkeys(name for raw in raws for name in raw.values)
+    needed = {"question": QUESTION_COLUMNS, "target": ("target",), "answer": ("answer",)}
+    missing = [f"{name!r}" for name, spellings in needed.items() if not any(column in columns for column in spellings)]
+    if missing and columns:
+        raise DataError(
+            f"answers: {table.place} has no column {' and no '.join(missing)}; it has {', '.join(columns)}; name the "
+            "columns question, target (the right answer) and answer (what was given)"
+        )
+    return [_answer(raw, table.place) for raw in raws]
 
 
 def _answer(raw: RawRow, place: str) -> Row:

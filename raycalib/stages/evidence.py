@@ -11,6 +11,8 @@ from raycalib.stages.output import StageOutput
 from raycalib.storage import read_shard, read_vectors
 
 LOGITS = [field.name for field in QUERY_LOGITS]
+SAME = ["row_id", "answer"]
+"""Of a labelled answer and its features: ids may occur twice, and answers that were made again may differ."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ def gather_evidence(labelled: StageOutput, features: StageOutput, style: str) ->
         of_shard = read_shard(labelled.place, label_shard)
         if not any(row["style"] == style for row in of_shard):
             continue
-        scores = read_shard(features.place, feature_shard, ["row_id", *LOGITS])
-        if [row["row_id"] for row in of_shard] != [score["row_id"] for score in scores]:
+        scores = read_shard(features.place, feature_shard, [*SAME, *LOGITS])
+        if [[row[name] for name in SAME] for row in of_shard] != [[score[name] for name in SAME] for score in scores]:
             raise DataError(
                 f"{(features.place / feature_shard).uri} does not hold the rows of "
                 f"{(labelled.place / label_shard).uri}; delete it and run again"

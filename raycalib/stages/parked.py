@@ -6,7 +6,7 @@ run reads it, does the rows that are retryable, and writes the whole shard. Park
 went wrong and of what it cost.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import io
 import json
 import re
@@ -21,6 +21,8 @@ from raycalib.storage import Location, read_shard
 PARKED_NAME = re.compile(r"parked-(\d{5})-[0-9a-f]{8}\.parquet")
 RETRYABLE = "retryable"
 FIGURES_KEY = b"raycalib.figures"
+KEPT_ON_THE_WAY = ("row_id", "target", "answer")
+"""Columns that no stage changes in a row that has them."""
 
 
 def write_parked(place: Location, index: int, rows: list[Row], schema: pa.Schema) -> None:
@@ -30,15 +32,24 @@ def write_parked(place: Location, index: int, rows: list[Row], schema: pa.Schema
     place.write_bytes(f"parked-{index:05d}-{uuid4().hex[:8]}.parquet", buffer.getvalue())
 
 
-def settled_rows(place: Location, index: int) -> dict[str, Row]:
-    """By ``row_id``, the rows of a shard that earlier runs finished, in any of its parked files."""
-    settled: dict[str, Row] = {}
+def settled_rows(place: Location, index: int, given: Sequence[Row]) -> list[Row | None]:
+    """The rows of a shard that earlier runs finished, in any of its parked files; None where a row is to be done.
+
+    A parked file holds its whole shard in order, so rows are matched by place: two answers to one question may share
+    an id. A parked row that was made from another answer than the one given does not count.
+    """
+    settled: list[Row | None] = [None] * len(given)
     for name in parked_names(place):
         if int(name.split("-")[1]) == index:
-            for row in read_shard(place, name):
-                if not row[RETRYABLE]:
-                    settled.setdefault(row["row_id"], row)
+            for number, (row, parked) in enumerate(zip(given, read_shard(place, name), strict=False)):
+                if settled[number] is None and not parked[RETRYABLE] and is_made_from(parked, row):
+                    settled[number] = parked
     return settled
+
+
+def is_made_from(made: Row, given: Row) -> bool:
+    """Whether a row of a stage's output may be that of a row of its input."""
+    return all(made.get(name) == given[name] for name in KEPT_ON_THE_WAY if name in given)
 
 
 def parked_names(place: Location) -> list[str]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raycalib.errors import DataError
 from raycalib.records import Row
-from raycalib.stages.parked import RETRYABLE, settled_rows, with_figures, write_parked
+from raycalib.stages.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
 from raycalib.storage import Location, read_shard, write_shard
 
 LOST_DEVICE = {"AcceleratorError", "EngineDeadError"}
@@ -120,13 +120,14 @@ class ShardMap:
 
     def _process(self, worker: ShardWorker, shard: int, given: list[Row]) -> tuple[list[Row], dict[str, float]]:
         """Does what earlier runs left of a shard, and writes it; its rows and what the worker counted."""
-        settled = settled_rows(self.target, shard) if RETRYABLE in self.schema.names else {}
-        todo = [row for row in given if row["row_id"] not in settled]
+        can_park = RETRYABLE in self.schema.names
+        settled = settled_rows(self.target, shard, given) if can_park else [None] * len(given)
+        todo = [row for row, old in zip(given, settled, strict=True) if old is None]
         done = worker.process(todo)
-        if [row["row_id"] for row in done] != [row["row_id"] for row in todo]:
+        if len(done) != len(todo) or not all(map(is_made_from, done, todo)):
             raise DataError(f"{self.make.__name__} did not return each row once and in order")
         fresh = iter(done)
-        results = [settled.get(row["row_id"]) or next(fresh) for row in given]
+        results = [next(fresh) if old is None else old for old in settled]
         figures = worker.take_figures() if isinstance(worker, CountingWorker) else {}
         schema = with_figures(self.schema, figures) if self.keeps_figures else self.schema
         if not any(row.get(RETRYABLE) for row in results):

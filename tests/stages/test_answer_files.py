@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from raycalib.errors import DataError
-from raycalib.records import ANSWER
+from raycalib.records import ANSWER, QUESTION
 from raycalib.stages.answer_files import open_answers, person_labels, text_slug
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.stages.answers import answer
@@ -66,7 +66,56 @@ def test_a_stage_is_taken_as_it_is(tmp_path: Path) -> None:
 def test_answer_records_keep_their_columns(tmp_path: Path) -> None:
     rows = [answer("a", "Rome", "Rome"), answer("b", "b", "a", style="choice")]
     write_shard(Location(str(tmp_path / "loose")), 0, rows, ANSWER)
+    next((tmp_path / "loose").glob("part-*")).rename(tmp_path / "loose" / "mine.parquet")
     assert list(open_answers(str(tmp_path / "loose"), Location(str(tmp_path / "out")), 10).rows()) == rows
+
+
+def test_one_shard_alone_is_a_file_like_others(tmp_path: Path) -> None:
+    name = write_shard(Location(str(tmp_path / "s")), 0, [answer("a", "Rome", "Rome")], ANSWER)
+    assert len(list(open_answers(str(tmp_path / "s" / name), Location(str(tmp_path / "out")), 10).rows())) == 1
+
+
+def test_shards_without_a_manifest_are_refused_with_the_cause(tmp_path: Path) -> None:
+    place = Location(str(tmp_path / "stage"))
+    name = write_shard(place, 0, [answer("a", "Rome", "Rome")], ANSWER)
+
+    def refused(match: str) -> None:
+        with pytest.raises(DataError, match=match):
+            open_answers(place.uri, Location(str(tmp_path / "out")), 10)
+
+    refused(r"has shards and no manifest.json \(files of 1 shards\), so its stage is not finished.*run the command")
+    write_shard(place, 0, [answer("a", "Rome", "Rome")], ANSWER)
+    write_shard(place, 1, [answer("b", "Rome", "Rome")], ANSWER)
+    refused(r"files of 2 shards, several attempts at part-00000\)")
+    (tmp_path / "stage" / name).rename(tmp_path / "stage" / "parked-00000-0123abcd.parquet")
+    refused("files of 2 shards, 1 parked")
+    for path in (tmp_path / "stage").glob("part-*"):
+        path.unlink()
+    refused("1 parked")
+
+
+def test_a_stage_that_lacks_what_its_manifest_names_or_has_no_answers_is_refused(tmp_path: Path) -> None:
+    place, out = Location(str(tmp_path / "stage")), Location(str(tmp_path / "out"))
+    names = tuple(write_shard(place, i, [answer("a", "Rome", "Rome")], ANSWER) for i in range(2))
+    write_manifest(place, Manifest(stage="answers", key="k", config={}, shards=names, counts={"out": 2}))
+    (tmp_path / "stage" / names[1]).unlink()
+    with pytest.raises(DataError, match=rf"names 1 of 2 shards that are not there \({names[1]}\); run the command"):
+        open_answers(place.uri, out, 10)
+    write_manifest(place, Manifest(stage="answers", key="k", config={}, shards=(), counts={"out": 0}))
+    with pytest.raises(DataError, match="a finished stage without rows"):
+        open_answers(place.uri, out, 10)
+    question = {name: value for name, value in answer("a", "Rome", "Rome").items() if name in QUESTION.names}
+    questions = (write_shard(place, 3, [question], QUESTION),)
+    write_manifest(place, Manifest(stage="questions", key="k", config={}, shards=questions, counts={"out": 1}))
+    with pytest.raises(DataError, match=r"lacks the columns \['answer', 'error'\]"):
+        open_answers(place.uri, out, 10)
+
+
+def test_a_file_without_a_needed_column_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "other.jsonl"
+    path.write_text('{"question": "Which?", "reference": "Rome", "prediction": "Rome"}\n' * 3)
+    with pytest.raises(DataError, match="has no column 'target' and no 'answer'; it has question, reference, predic"):
+        open_answers(str(path), Location(str(tmp_path / "out")), 10)
 
 
 @pytest.mark.parametrize("name", ["absent.jsonl", "answers.txt", "empty"])

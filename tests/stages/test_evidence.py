@@ -1,5 +1,6 @@
 """Labelled answers joined with their features."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,18 @@ from raycalib.stages.output import StageOutput
 from raycalib.storage import Location, Manifest, write_shard
 
 LABELLED = pa.schema(
-    {"row_id": pa.string(), "style": pa.string(), "split": pa.string(), "query_label": pa.int8()}.items()
+    {
+        "row_id": pa.string(),
+        "answer": pa.string(),
+        "style": pa.string(),
+        "split": pa.string(),
+        "query_label": pa.int8(),
+    }.items()
 )
 FEATURES = pa.schema(
     {
         "row_id": pa.string(),
+        "answer": pa.string(),
         "logit_no": pa.float64(),
         "logit_yes": pa.float64(),
         "feature": pa.list_(pa.float32()),
@@ -34,7 +42,10 @@ def stage(place: Location, shards: list[list[dict[str, Any]]], schema: pa.Schema
 def labelled(place: Path, ids: list[list[str]]) -> StageOutput:
     """One shard per list; ids start with the style's first letter and the split's."""
     styles, splits = {"o": "oe", "c": "choice"}, {"t": "train", "e": "test"}
-    rows = [[{"row_id": i, "style": styles[i[0]], "split": splits[i[1]], "query_label": 1} for i in of] for of in ids]
+    rows = [
+        [{"row_id": i, "answer": f"{i}!", "style": styles[i[0]], "split": splits[i[1]], "query_label": 1} for i in of]
+        for of in ids
+    ]
     return stage(Location(str(place / "labelled")), rows, LABELLED)
 
 
@@ -42,9 +53,12 @@ def features(place: Path, ids: list[list[str]], without: tuple[str, ...] = ()) -
     """The feature of a row is its number, twice; its logits are minus and plus that."""
     rows = [
         [
-            {"row_id": i, "logit_no": None, "logit_yes": None, "feature": None}
-            if i in without
-            else {"row_id": i, "logit_no": -float(i[2:]), "logit_yes": float(i[2:]), "feature": [float(i[2:])] * 2}
+            {"row_id": i, "answer": f"{i}!"}
+            | (
+                {"logit_no": None, "logit_yes": None, "feature": None}
+                if i in without
+                else {"logit_no": -float(i[2:]), "logit_yes": float(i[2:]), "feature": [float(i[2:])] * 2}
+            )
             for i in of
         ]
         for of in ids
@@ -81,3 +95,11 @@ def test_stages_of_different_rows_are_refused(tmp_path: Path) -> None:
         gather_evidence(labelled(tmp_path, IDS), features(tmp_path, [["ot2", "ot1"], *IDS[1:]]), "oe")
     with pytest.raises(DataError, match=r"has 2 shards, .* 3; delete one of the two"):
         gather_evidence(labelled(tmp_path / "b", IDS), features(tmp_path / "b", IDS[:2]), "oe")
+
+
+def test_features_of_other_answers_to_the_same_questions_are_refused(tmp_path: Path) -> None:
+    other = features(tmp_path, IDS)
+    rows = [{"row_id": i, "answer": "another", "logit_no": 0.0, "logit_yes": 0.0, "feature": [0.0]} for i in IDS[0]]
+    remade = (write_shard(other.place, 0, rows, FEATURES), *other.shards[1:])
+    with pytest.raises(DataError, match="does not hold the rows of"):
+        gather_evidence(labelled(tmp_path, IDS), replace(other, manifest=replace(other.manifest, shards=remade)), "oe")

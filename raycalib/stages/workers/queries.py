@@ -50,15 +50,16 @@ class TunedQueryWorker:
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Logits of answered rows; those that failed keep their place with empty logits."""
-        results: dict[str, Row] = {}
+        results: dict[int, Row] = {}
         for style in self.styles:
-            mine = [row for row in rows if row["style"] == style]
+            mine = [index for index, row in enumerate(rows) if row["style"] == style]
             if mine and self.peft_model is not None:
                 self.peft_model.set_adapter(style)
                 scored = partial(self._scored, self.heads.get(style))
-                for row in all_or_each(mine, scored, lambda row, error: row | _no_scores(row, error)):
-                    results[row["row_id"]] = row
-        return [results[row["row_id"]] for row in rows]
+                of_style = [rows[index] for index in mine]
+                done = all_or_each(of_style, scored, lambda row, error: row | _no_scores(row, error))
+                results |= zip(mine, done, strict=True)
+        return [results[index] for index in range(len(rows))]
 
     def _scored(self, head: Probe | None, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)

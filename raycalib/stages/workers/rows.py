@@ -31,21 +31,22 @@ def all_or_each(
 ) -> list[Row]:
     """All rows at once; where a row's content makes that fail, one by one, so that it costs itself alone.
 
-    Order is kept; rows that failed in an earlier stage are not tried again.
+    ``do`` keeps the order, by which results are matched with rows: ids may occur twice. Rows that failed in an earlier
+    stage are not tried again.
 
     Raises:
         Exception: what no row can cause, such as a device's error or memory that has run out.
     """
-    good = [row for row in rows if not row.get("error")]
-    done: dict[str, Row] = {}
+    good = [index for index, row in enumerate(rows) if not row.get("error")]
+    done: dict[int, Row] = {}
     batch_failed = False
     try:
-        done = {row["row_id"]: row for row in do(good)} if good else {}
+        done = dict(zip(good, do([rows[index] for index in good]), strict=True)) if good else {}
     except ROW_FAULTS:
         batch_failed = True
-    for row in good if batch_failed else ():
+    for index in good if batch_failed else ():
         try:
-            done[row["row_id"]] = do([row])[0]
+            done[index] = do([rows[index]])[0]
         except ROW_FAULTS as error:
-            done[row["row_id"]] = failed(row, f"{type(error).__name__}: {error}".splitlines()[0])
-    return [done.get(row["row_id"]) or failed(row, row.get("error") or "unknown") for row in rows]
+            done[index] = failed(rows[index], f"{type(error).__name__}: {error}".splitlines()[0])
+    return [done[index] if index in done else failed(row, row["error"]) for index, row in enumerate(rows)]
