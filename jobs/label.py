@@ -101,6 +101,7 @@ def main(arguments: Sequence[str]) -> None:
     from raycalib.stages.answer_files import open_answers, person_labels, text_slug
     from raycalib.stages.cluster import Cluster
     from raycalib.stages.judged_by import judge_notes
+    from raycalib.stages.label_check import COLUMNS, one_class_line
     from raycalib.stages.progress import say
     from raycalib.stages.several_judges import check_judge, compare_judges
     from raycalib.storage import Location
@@ -125,6 +126,8 @@ def main(arguments: Sequence[str]) -> None:
     for name, output in labelled.items():
         counts = output.manifest.counts
         say(f"{name}: {counts['out']:,} rows, {counts['unscored']:,} unscored, in {output.place.uri}")
+        if line := one_class_line(output.rows(COLUMNS)):
+            say(f"  {line}")
         for note in judge_notes(output, by_name[name].judge_errors if name in config.models else None):
             say(f"  {note}")
     if len(labelled) > 1:

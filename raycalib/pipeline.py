@@ -21,6 +21,7 @@ from raycalib.sources import check_source
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.judged_by import judge_notes
 from raycalib.stages.label import Labelling, local_judge_model
+from raycalib.stages.label_check import check_before_tuning
 from raycalib.stages.output import StageOutput
 from raycalib.stages.predict import EVALUATED_SPLITS, Combo, predict
 from raycalib.stages.progress import say
@@ -29,7 +30,7 @@ from raycalib.stages.select import select_splits
 from raycalib.stages.shard_stage import ShardStage, run_shard_stage
 from raycalib.stages.summarize import summarize
 from raycalib.stages.tune import run_tuning
-from raycalib.stages.tune_job import TuneJob, tune_job
+from raycalib.stages.tune_job import TuneJob, training_record, tune_job
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
@@ -174,11 +175,7 @@ class Pipeline:
                     tuned_logits=tuned,
                 )
                 predictions.append(self._keep(predict(combo, config.methods, config.probe, config.seed, self.out)))
-        trainings = [
-            {"model": job.model.name, "style": job.style, **job.place.read_json("training.json")}
-            for job in jobs
-            if job.settings.method == LORA_PROMPT
-        ]
+        trainings = [training_record(job) for job in jobs if job.settings.method == LORA_PROMPT]
         notes = [note for output in labelled.values() for note in judge_notes(output, self.labelling.judge_errors)]
         for note in notes:
             say(note)
@@ -260,6 +257,7 @@ class Pipeline:
             for model in self.models
             for style in self.config.styles
         ]
+        check_before_tuning(labelled, self.config.styles, jobs, self.config.tuning.force_one_class)
         self.done += run_tuning(jobs, self.out, self.cluster)
         return jobs
 

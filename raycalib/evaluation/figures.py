@@ -39,8 +39,8 @@ class Scored:
 
 
 def scored(rows: Sequence[Row]) -> Scored:
-    """Arrays of the rows that have a label and a confidence; the others are counted."""
-    kept = [row for row in rows if row["query_label"] is not None and row["p_correct"] is not None]
+    """Arrays of the rows that have a label and a confidence, both logit and probability finite; the others count."""
+    kept = [row for row in rows if row["query_label"] is not None and _is_finite(row["p_correct"], row["logit"])]
     return Scored(
         labels=np.array([row["query_label"] for row in kept], dtype=np.int64),
         confidence=np.array([row["p_correct"] for row in kept], dtype=np.float64),
@@ -51,15 +51,30 @@ def scored(rows: Sequence[Row]) -> Scored:
     )
 
 
+def _is_finite(*values: float | None) -> bool:
+    return all(value is not None and math.isfinite(value) for value in values)
+
+
+def says_nothing(data: Scored) -> str:
+    """Why these figures tell no method from another; empty where they may.
+
+    Of one class alone there is no ranking, and the best calibrated method is whoever says that class always.
+    """
+    if not len(data.labels):
+        return f"none of {data.n_unscored:,} rows has a label and a confidence"
+    n_right = int(data.labels.sum())
+    return "" if 0 < n_right < len(data.labels) else f"all {len(data.labels):,} labels are {int(n_right > 0)}"
+
+
 def figures(data: Scored, n_resamples: int, seed: int) -> dict[str, Any]:
-    """The summary's figures: ``{value, low, high}`` per metric; undefined is None.
+    """The summary's figures: ``{value, low, high}`` per metric, of ``n`` rows; undefined is None, with a ``reason``.
 
     Args:
         data: rows of one method on one split.
         n_resamples: of the bootstrap, drawn by question.
         seed: of the bootstrap and the noise floor.
     """
-    result: dict[str, Any] = {"n": len(data.labels), "n_unscored": data.n_unscored}
+    result: dict[str, Any] = {"n": len(data.labels), "n_unscored": data.n_unscored, "reason": says_nothing(data)}
     metrics: dict[str, tuple[Metric, tuple[np.ndarray, ...]]] = {
         "accuracy": (accuracy, (data.labels,)),
         "ece": (expected_calibration_error, (data.labels, data.confidence)),
@@ -93,10 +108,11 @@ def _noise_floor(data: Scored, seed: int) -> dict[str, float | None]:
 
 def _within_task(data: Scored) -> dict[str, float | int | None]:
     if not len(data.labels):
-        return {"value": None, "n_tasks": 0, "n_tasks_left_out": 0}
+        return {"value": None, "n": 0, "n_tasks": 0, "n_tasks_left_out": 0}
     within = mean_within_group_auroc(data.labels, data.logit, data.tasks)
     return {
         "value": _or_none(within.value),
+        "n": within.n_rows_used,
         "n_tasks": within.n_groups_used,
         "n_tasks_left_out": within.n_groups_left_out,
     }

@@ -22,11 +22,13 @@ class WithinGroupAuroc(NamedTuple):
         value: Mean over the groups used; NaN when there is none.
         n_groups_used: Groups with enough rows of both classes.
         n_groups_left_out: The other groups.
+        n_rows_used: Rows of the groups used.
     """
 
     value: float
     n_groups_used: int
     n_groups_left_out: int
+    n_rows_used: int
 
 
 def mean_within_group_auroc(
@@ -46,7 +48,7 @@ def mean_within_group_auroc(
         min_per_class: Rows of each class that a group needs, at least 1.
 
     Returns:
-        The mean in [0, 1], or NaN when no group qualifies, and the numbers of groups used and left out.
+        The mean in [0, 1], or NaN when no group qualifies, the numbers of groups used and left out, and of rows used.
 
     Raises:
         DataError: Empty, NaN, labels other than 0 and 1, different lengths, or min_per_class below 1.
@@ -54,7 +56,7 @@ def mean_within_group_auroc(
     Example:
         >>> tasks = ["a", "a", "b", "b", "c"]
         >>> mean_within_group_auroc([0, 1, 0, 1, 1], [1, 2, 9, 8, 3], tasks, min_per_class=1)
-        WithinGroupAuroc(value=0.5, n_groups_used=2, n_groups_left_out=1)
+        WithinGroupAuroc(value=0.5, n_groups_used=2, n_groups_left_out=1, n_rows_used=4)
     """
     targets = check_labels(labels)
     values = check_scores(scores)
@@ -68,4 +70,4 @@ def mean_within_group_auroc(
     rows_of = np.split(by_group, np.cumsum(n_rows)[:-1])
     parts = [auroc(targets[rows_of[group]], values[rows_of[group]]) for group in usable]
     value = float(np.mean(parts)) if parts else float("nan")
-    return WithinGroupAuroc(value, len(parts), len(n_rows) - len(parts))
+    return WithinGroupAuroc(value, len(parts), len(n_rows) - len(parts), int(n_rows[usable].sum()))

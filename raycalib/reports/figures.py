@@ -91,10 +91,20 @@ def by_method(rows: Iterable[Row]) -> dict[str, Row]:
     return {str(row["method"]): row for row in rows}
 
 
+def is_degenerate(row: Row) -> bool:
+    """Returns whether a row's figures tell no method from another: it has no rows, or labels of one class alone.
+
+    >>> is_degenerate({"accuracy": {"value": 0.0}}), is_degenerate({"accuracy": {"value": 0.25}})
+    (True, False)
+    """
+    return bool(row.get("reason")) or figure(row, "accuracy") in (0.0, 1.0)
+
+
 def best_text(rows: Sequence[Row], metric: str) -> str | None:
     """Returns the best value among rows as it is printed; every row that prints the same counts as best.
 
-    Lowest for ECE, Brier, NLL and AURC, highest for AUROC; None when fewer than two values are defined.
+    Lowest for ECE, Brier, NLL and AURC, highest for AUROC; None when fewer than two values are defined. Rows whose
+    labels are of one class alone do not count: there whoever says that class always is best.
 
     Raises:
         ValueError: The metric has no direction.
@@ -102,7 +112,7 @@ def best_text(rows: Sequence[Row], metric: str) -> str | None:
     if metric not in LOWER_IS_BETTER | HIGHER_IS_BETTER:
         allowed = ", ".join(sorted(LOWER_IS_BETTER | HIGHER_IS_BETTER))
         raise ValueError(f"metric: {metric!r} has no better direction; choose one of {allowed}")
-    values = [value for row in rows if (value := figure(row, metric)) is not None]
+    values = [value for row in rows if not is_degenerate(row) and (value := figure(row, metric)) is not None]
     if len(values) < 2:
         return None
     return number_text(min(values) if metric in LOWER_IS_BETTER else max(values))

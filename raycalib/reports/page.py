@@ -54,6 +54,7 @@ def _environment() -> Environment:
         "split_title": split_title,
         "style_name": style_name,
         "number_cell": page_parts.number_cell,
+        "task_cell": page_parts.task_cell,
         "pretty": page_parts.pretty,
     }
     return environment

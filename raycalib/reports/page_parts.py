@@ -17,6 +17,7 @@ from raycalib.reports.figures import (
     combo_of,
     combos,
     figure,
+    is_degenerate,
     number,
     number_text,
     select,
@@ -78,7 +79,8 @@ class Headline(NamedTuple):
 def headlines(summary: Sequence[Row], split: str) -> list[Headline]:
     """Returns the means over combos for the headline methods, each over the same combos.
 
-    A method without any value on the split is undefined and does not narrow the combos of the others.
+    A method without any value on the split is undefined and does not narrow the combos of the others. Combos whose
+    labels are of one class are left out.
     """
     return [_headline(summary, split, metric) for metric in HEADLINE_METRICS]
 
@@ -87,7 +89,7 @@ def _headline(summary: Sequence[Row], split: str, metric: str) -> Headline:
     values: dict[str, dict[object, float]] = {method: {} for method in HEADLINE_METHODS}
     for row in select(summary, split=split):
         value = figure(row, metric)
-        if value is not None and row["method"] in values:
+        if value is not None and row["method"] in values and not is_degenerate(row):
             values[str(row["method"])][combo_of(row)] = value
     defined = [set(per_combo) for per_combo in values.values() if per_combo]
     shared = set.intersection(*defined) if defined else set()
@@ -125,13 +127,15 @@ def summary_rows(summary: Sequence[Row], split: str) -> list[tuple[Row, list[Cel
 def _cell(row: Row, metric: str, best: str | None) -> Cell:
     value = figure(row, metric, "mean" if metric == "ece_noise_floor" else "value")
     text = number_text(value)
-    return Cell(text, _small_print(row, metric), value is not None and text == best, value)
+    is_best = value is not None and text == best and not is_degenerate(row)
+    return Cell(text, _small_print(row, metric), is_best, value)
 
 
 def _small_print(row: Row, metric: str) -> str:
     if metric == "within_task_auroc" and figure(row, metric) is not None:
         tasks = row[metric]
-        return f"{tasks['n_tasks']} of {tasks['n_tasks'] + tasks['n_tasks_left_out']} tasks"
+        rows = f", {tasks['n']} rows" if "n" in tasks else ""
+        return f"{tasks['n_tasks']} of {tasks['n_tasks'] + tasks['n_tasks_left_out']} tasks{rows}"
     if metric == "ece_noise_floor":
         return f"95 %: {number_text(figure(row, metric, 'quantile_95'))}"
     return bounds_text(row, metric)
@@ -140,6 +144,13 @@ def _small_print(row: Row, metric: str) -> str:
 def task_methods(tasks: Sequence[Row]) -> list[str]:
     """Returns the methods that have an AUROC per task, in the order of the tables."""
     return in_order(method for row in tasks for method in row["auroc"])
+
+
+def task_cell(row: Row, method: str) -> Cell:
+    """Returns a method's AUROC on a task, and below it the rows that it is of where they are not all of the task's."""
+    n = (row.get("n_of") or {}).get(method, row["n"])
+    value = row["auroc"].get(method)
+    return Cell(number_text(value), "" if n == row["n"] else f"of {n}", sort=number(value))
 
 
 def number_cell(value: Any) -> Cell:

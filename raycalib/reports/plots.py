@@ -159,7 +159,8 @@ def _draw_training(axes: Axes, run: Row) -> None:
     best = [point for point in points if point[0] == run.get("best_step")]
     for step, value in best:
         axes.plot(step, value, "o", markersize=10, markerfacecolor="none", markeredgecolor=INK)
-    kept = f"\nkept: step {best[0][0]}, {best[0][1]:.3f}" if best else ""
+    of = f" (n {run['n']:,})" if run.get("n") else ""
+    kept = f"\nkept: step {best[0][0]}, {best[0][1]:.3f}{of}" if best else ""
     axes.set(xlabel="step", title=f"{combo_of(run)}{kept}")
 
 

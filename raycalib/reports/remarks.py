@@ -3,7 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from raycalib.evaluation.methods import BASELINES
-from raycalib.reports.figures import DIGITS, MAIN_SPLITS, Combo, Row, by_method, combos, figure, number_text, select
+from raycalib.reports.figures import (
+    DIGITS,
+    MAIN_SPLITS,
+    Combo,
+    Row,
+    by_method,
+    combos,
+    figure,
+    is_degenerate,
+    number_text,
+    select,
+)
 from raycalib.reports.wording import CALIBRATED_QUERY, TUNED_QUERY, method_name, split_name
 
 MAX_DIGITS = 6
@@ -13,7 +24,8 @@ def baseline_remarks(summary: Sequence[Row]) -> list[str]:
     """Returns one line per combo and split where a baseline beats tuning, naming both figures.
 
     A baseline (zero-shot query, answer likelihood, family rate) beats tuning with a higher AUROC than
-    LoRA + Prompt or a lower ECE than LoRA + Prompt + temperature. Undefined figures beat nothing.
+    LoRA + Prompt or a lower ECE than LoRA + Prompt + temperature. Undefined figures beat nothing, and neither do those
+    of labels of one class.
 
     Args:
         summary: The report's summary rows.
@@ -37,10 +49,10 @@ def _line(combo: Combo, split: str, found: Sequence[str]) -> str:
 
 def _wins(rows: Mapping[str, Row], metric: str, tuned: str) -> list[str]:
     """Returns a clause per baseline that beats the tuned method: higher AUROC, lower ECE."""
-    tuned_value = figure(rows.get(tuned, {}), metric)
+    tuned_value = _telling_figure(rows.get(tuned, {}), metric)
     found = []
     for baseline in BASELINES:
-        value = figure(rows.get(baseline, {}), metric)
+        value = _telling_figure(rows.get(baseline, {}), metric)
         if value is None or tuned_value is None:
             continue
         wins = value > tuned_value if metric == "auroc" else value < tuned_value
@@ -49,6 +61,10 @@ def _wins(rows: Mapping[str, Row], metric: str, tuned: str) -> list[str]:
             what = "higher AUROC" if metric == "auroc" else "lower ECE"
             found.append(f"{method_name(baseline)} has the {what}, {mine} against {theirs} for {method_name(tuned)}")
     return found
+
+
+def _telling_figure(row: Row, metric: str) -> float | None:
+    return None if is_degenerate(row) else figure(row, metric)
 
 
 def _told_apart(first: float, second: float) -> tuple[str, str]:

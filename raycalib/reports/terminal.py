@@ -15,9 +15,11 @@ from raycalib.reports.figures import (
     combos,
     figure,
     figure_text,
+    is_degenerate,
     number_text,
     select,
 )
+from raycalib.reports.reasons import reason_lines
 from raycalib.reports.wording import method_name, split_title, untempered
 
 WIDTH = 120
@@ -33,8 +35,8 @@ CAPTION = (
 def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -> Table:
     """Returns a grid with one titled table per split that has rows: combos × methods with their intervals.
 
-    The best ECE and AUROC of a combo are bold and starred, since a log file has no bold. Text from data is
-    never read as markup.
+    The best ECE and AUROC of a combo are bold and starred, since a log file has no bold; below stand the reasons of
+    figures that are missing or say nothing. Text from data is never read as markup.
 
     Args:
         summary: The report's summary rows.
@@ -49,6 +51,8 @@ def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -
         rows = select(summary, split=split)
         if rows:
             grid.add_row(_split_table(rows, split))
+    for line in reason_lines([row for row in summary if row.get("split") in splits]):
+        grid.add_row(Text(line))
     return grid
 
 
@@ -101,7 +105,7 @@ def _cell(row: Row, metric: str, best: str | None) -> Text:
     text = figure_text(row, metric)
     if metric not in MARKED:
         return Text(text)
-    is_best = best is not None and number_text(figure(row, metric)) == best
+    is_best = best is not None and not is_degenerate(row) and number_text(figure(row, metric)) == best
     return Text(f"{text}*", style="bold") if is_best else Text(text)
 
 

@@ -28,11 +28,11 @@ class Evidence:
     features: np.ndarray
 
     def usable(self, splits: Sequence[str]) -> np.ndarray:
-        """(k,) indices of the rows of these splits that have features."""
+        """(k,) indices of the rows of these splits that have features, all of them finite."""
         in_splits = np.array([row["split"] in splits for row in self.rows], dtype=bool)
         if not self.features.shape[1]:
             return np.zeros(0, dtype=np.int64)
-        return np.flatnonzero(in_splits & ~np.isnan(self.features[:, 0]))
+        return np.flatnonzero(in_splits & np.isfinite(self.features).all(axis=1))
 
 
 def gather_evidence(labelled: StageOutput, features: StageOutput, style: str) -> Evidence:

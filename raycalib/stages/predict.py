@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-import math
 from typing import Any
 
 import numpy as np
 
-from raycalib.errors import DataError
+from raycalib.errors import DataError, LossNotFiniteError
 from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_odds
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
@@ -20,15 +19,19 @@ from raycalib.evaluation.methods import (
 from raycalib.records import PREDICTION, Row
 from raycalib.stages.evidence import Evidence, gather_evidence
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.prediction import Predicted, no_predictions, prediction, tempered
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.tuning.label_counts import LEAST_TO_FIT, LabelCounts
 from raycalib.tuning.probe_files import save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
-from raycalib.tuning.temperature import Temperature, fit_temperature
+from raycalib.tuning.temperature_check import CheckedTemperature
 from raycalib.tuning.temperature_files import save_temperature
 
 EVALUATED_SPLITS = ("val_calibrate", "test", "heldout_families")
-KEPT = [name for name in PREDICTION.names if name not in ("method", "logit", "p_correct")]
+CALIBRATION_SPLIT = "val_calibrate"
+RULES = {"least_to_fit": LEAST_TO_FIT, "one_class": "not fitted", "at_a_bound": "not fitted", "not_finite": "unscored"}
+"""Part of what decides the predictions: labels that say nothing fit nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +49,10 @@ class Combo:
 def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: int, out: Location) -> StageOutput:
     """Predictions of every method on the calibration, test and held-out rows, one shard per method.
 
-    Trained methods also get a temperature, fitted on ``val_calibrate`` alone.
+    Trained methods also get a temperature, fitted on ``val_calibrate`` alone. What cannot be fitted has a shard all the
+    same, without confidences, and its reason stands in the manifest's ``holes``.
     """
-    identity = {"style": combo.style, "methods": list(methods), "seed": seed, "probe": asdict(probe)}
+    identity = {"style": combo.style, "methods": list(methods), "seed": seed, "probe": asdict(probe), "rules": RULES}
     inputs = [combo.labelled.key, combo.features.key, *(output.key for output in combo.tuned_logits.values())]
     key = stage_key("predictions", identity, inputs)
     place = stage_place(out, "predictions", f"{combo.slug}-{combo.style}", key)
@@ -56,18 +60,20 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
         return done
     evidence = gather_evidence(combo.labelled, combo.features, combo.style)
     shards: list[str] = []
-    details: dict[str, Any] = {"temperatures": []}
+    details: dict[str, Any] = {"temperatures": [], "holes": {}}
     n_out = 0
     for method in methods:
-        predictions = _predictions(method, combo, evidence, probe, seed, place)
-        variants = {method: predictions}
+        variants = {method: _predicted(method, combo, evidence, probe, seed, place)}
         if method in TRAINED:
-            variants[method + WITH_TEMPERATURE], fitted = _tempered(predictions, method)
-            save_temperature(place / "temperatures" / method, fitted)
-            details["temperatures"].append({"method": method, **asdict(fitted), "temperature": fitted.value})
-        for of_method in variants.values():
-            shards.append(write_shard(place, len(shards), of_method, PREDICTION))
-            n_out += len(of_method)
+            variants[method + WITH_TEMPERATURE], checked = tempered(variants[method], method, CALIBRATION_SPLIT)
+            if checked.fitted is not None:
+                save_temperature(place / "temperatures" / method, checked.fitted)
+            details["temperatures"].append(_record(method, checked))
+        for name, predicted in variants.items():
+            shards.append(write_shard(place, len(shards), predicted.rows, PREDICTION))
+            n_out += len(predicted.rows)
+            if predicted.reason:
+                details["holes"][name] = predicted.reason
     write_manifest(
         place,
         Manifest(
@@ -86,22 +92,29 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
     return StageOutput(place=place, manifest=output.manifest, was_done=False)
 
 
-def _predictions(
+def _record(method: str, checked: CheckedTemperature) -> dict[str, Any]:
+    """What the manifest and the report say of a method's temperature."""
+    found = dict.fromkeys(("log_temperature", "nll_before", "nll_after", "temperature"))
+    if checked.fitted is not None:
+        found |= asdict(checked.fitted) | {"temperature": checked.fitted.value}
+    return found | {"method": method, "n": checked.n, "reason": checked.reason}
+
+
+def _predicted(
     method: str, combo: Combo, evidence: Evidence, probe: ProbeSettings, seed: int, place: Location
-) -> list[Row]:
+) -> Predicted:
     evaluated = [row for row in evidence.rows if row["split"] in EVALUATED_SPLITS]
     if method == ZERO_SHOT_QUERY:
-        return [_prediction(row, method, _margin(row)) for row in evaluated]
+        return Predicted([prediction(row, method, _margin(row)) for row in evaluated])
     if method == ANSWER_LIKELIHOOD:
-        return [_prediction(row, method, answer_log_odds(row)) for row in evaluated]
+        return Predicted([prediction(row, method, answer_log_odds(row)) for row in evaluated])
     if method == FAMILY_RATE:
-        rates = fit_task_rates(row for row in evidence.rows if row["split"] == "train")
-        return [_prediction(row, method, log_odds(rates.rate(row["task"]))) for row in evaluated]
+        return _rated(evidence, evaluated)
     if method == PROBE:
         return _probed(evidence, evaluated, probe, seed, place)
     if method in combo.tuned_logits:
         tuned = [row for row in combo.tuned_logits[method].rows() if row["style"] == combo.style]
-        return [_prediction(row, method, _margin(row)) for row in tuned]
+        return Predicted([prediction(row, method, _margin(row)) for row in tuned])
     raise DataError(f"method: {method!r} has nothing to predict from")
 
 
@@ -111,25 +124,31 @@ def _margin(row: Row) -> float | None:
     return float(row["logit_yes"] - row["logit_no"])
 
 
-def _prediction(row: Row, method: str, logit: float | None) -> Row:
-    p_correct = None if logit is None else _sigmoid(logit)
-    return {name: row[name] for name in KEPT} | {"method": method, "logit": logit, "p_correct": p_correct}
+def _rated(evidence: Evidence, evaluated: list[Row]) -> Predicted:
+    """Labels of one class give every family one rate: what is left of it is the number of its rows."""
+    train = [row for row in evidence.rows if row["split"] == "train"]
+    if reason := LabelCounts.of(row["query_label"] for row in train).nothing_said("training labels"):
+        return no_predictions(evaluated, FAMILY_RATE, f"not fitted: {reason}")
+    rates = fit_task_rates(train)
+    return Predicted([prediction(row, FAMILY_RATE, log_odds(rates.rate(row["task"]))) for row in evaluated])
 
 
-def _sigmoid(logit: float) -> float:
-    """1 / (1 + e^-x) without overflow."""
-    if logit >= 0:
-        return 1 / (1 + math.exp(-logit))
-    return math.exp(logit) / (1 + math.exp(logit))
-
-
-def _probed(evidence: Evidence, evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> list[Row]:
-    fit = fit_probe(*_labelled_features(evidence, "train"), *_labelled_features(evidence, "val_select"), settings, seed)
+def _probed(evidence: Evidence, evaluated: list[Row], settings: ProbeSettings, seed: int, place: Location) -> Predicted:
+    """A probe needs both classes to be fitted, and to be selected."""
+    train, val = _labelled_features(evidence, "train"), _labelled_features(evidence, "val_select")
+    for (_, labels), name in ((train, "training labels"), (val, "labels of val_select")):
+        if reason := LabelCounts.of(labels.tolist()).nothing_said(f"{name} with features"):
+            return no_predictions(evaluated, PROBE, f"not fitted: {reason}")
+    try:
+        fit = fit_probe(*train, *val, settings, seed)
+    except LossNotFiniteError as error:  # said in the table: the other methods have their figures
+        return no_predictions(evaluated, PROBE, f"not fitted: {error}")
     save_probe(place, fit)
     usable = evidence.usable(EVALUATED_SPLITS)
     margins = fit.probe.margin(evidence.features[usable]) if len(usable) else []
-    found = {evidence.rows[i]["row_id"]: float(margin) for i, margin in zip(usable, margins, strict=True)}
-    return [_prediction(row, PROBE, found.get(row["row_id"])) for row in evaluated]
+    found = dict(zip(usable.tolist(), map(float, margins), strict=True))
+    numbers = [number for number, row in enumerate(evidence.rows) if row["split"] in EVALUATED_SPLITS]
+    return Predicted([prediction(evidence.rows[number], PROBE, found.get(number)) for number in numbers])
 
 
 def _labelled_features(evidence: Evidence, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -137,18 +156,3 @@ def _labelled_features(evidence: Evidence, split: str) -> tuple[np.ndarray, np.n
     kept = [i for i in evidence.usable((split,)) if evidence.rows[i]["query_label"] is not None]
     labels = np.array([evidence.rows[i]["query_label"] for i in kept], dtype=np.int64)
     return evidence.features[kept], labels
-
-
-def _tempered(predictions: list[Row], method: str) -> tuple[list[Row], Temperature]:
-    """The predictions with their logits divided by a temperature fitted on ``val_calibrate``."""
-    held = [
-        row
-        for row in predictions
-        if row["split"] == "val_calibrate" and row["query_label"] is not None and row["logit"] is not None
-    ]
-    fitted = fit_temperature(np.array([row["logit"] for row in held]), np.array([row["query_label"] for row in held]))
-    name = method + WITH_TEMPERATURE
-    scaled = [
-        _prediction(row, name, None if row["logit"] is None else row["logit"] / fitted.value) for row in predictions
-    ]
-    return scaled, fitted

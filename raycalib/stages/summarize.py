@@ -1,14 +1,15 @@
 """From predictions to the summary and the report; cells are computed in parallel on Ray."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+import math
 from typing import Any
 
 import ray
 
 from raycalib.evaluation.figures import figures, reliability, risk_coverage, scored, task_figures
 from raycalib.records import Row
-from raycalib.reports import baseline_remarks, render_page
+from raycalib.reports import baseline_remarks, reason_lines, render_page
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageOutput, stage_key
 from raycalib.stages.progress import ShardProgress
@@ -32,7 +33,7 @@ def summarize(
 
     Args:
         predictions: one output per combo.
-        trainings: per combo ``{model, style, best_step, history}``.
+        trainings: per combo ``{model, style, n, best_step, history}``; ``n`` rows give each NLL of the history.
         config: the run's resolved configuration, for the page.
         n_resamples: of the bootstrap.
         out: the run's directory.
@@ -46,26 +47,56 @@ def summarize(
         if report.get("key") == key:
             return report["summary"], True
     cells = _cells(predictions, n_resamples, cluster)
+    report = make_report(cells, _holes(predictions), _temperatures(predictions), trainings, notes)
+    report |= {"key": key, "created": datetime.now(UTC).isoformat(timespec="seconds"), "config": config}
+    report |= {"versions": versions(), "git_commit": git_commit()}
+    summary = report["summary"]
+    place.write_json(SUMMARY_NAME, summary)
+    place.write_bytes(PAGE_NAME, render_page(report).encode())
+    place.write_json(REPORT_NAME, report)
+    return summary, False
+
+
+def make_report(
+    cells: Sequence[dict[str, Any]],
+    holes: Mapping[tuple[str, ...], str],
+    temperatures: Sequence[dict[str, Any]],
+    trainings: Sequence[dict[str, Any]],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What the page shows of the cells: plain values, none of them NaN or infinite.
+
+    Args:
+        cells: of ``shard_cells``, all methods and combos.
+        holes: by model, style and method, why there are no confidences.
+        temperatures: what was fitted, or why not.
+        trainings: see ``summarize``.
+        notes: see ``summarize``.
+    """
     summary = [cell["summary"] for cell in cells]
+    for row in summary:
+        row["reason"] = holes.get((row["model"], row["style"], row["method"])) or row["reason"]
     report = {
-        "key": key,
         "title": "raycalib: how likely are these answers to be right?",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": config,
-        "versions": versions(),
-        "git_commit": git_commit(),
         "summary": summary,
         "reliability": [cell["reliability"] for cell in cells if cell["reliability"]],
         "risk_coverage": [cell["risk_coverage"] for cell in cells if cell["risk_coverage"]],
         "tasks": _tasks(cells),
         "training": list(trainings),
-        "temperatures": _temperatures(predictions),
-        "notes": [*notes, *baseline_remarks(summary)],
+        "temperatures": list(temperatures),
+        "notes": [*notes, *reason_lines(summary), *baseline_remarks(summary)],
     }
-    place.write_json(SUMMARY_NAME, summary)
-    place.write_bytes(PAGE_NAME, render_page(report).encode())
-    place.write_json(REPORT_NAME, report)
-    return summary, False
+    plain: dict[str, Any] = finite(report)
+    return plain
+
+
+def finite(value: Any) -> Any:
+    """The value with None for numbers that are NaN or infinite, at any depth: JSON has no words for them."""
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cells(predictions: Sequence[StageOutput], n_resamples: int, cluster: Cluster) -> list[dict[str, Any]]:
@@ -106,12 +137,13 @@ def shard_cells(rows: list[Row], n_resamples: int) -> list[dict[str, Any]]:
             "method": of_split[0]["method"],
             "split": split,
         }
-        curves = len(data.labels) > 0 and split != FRESH
+        n = len(data.labels)
+        curves = n > 0 and split != FRESH
         cells.append(
             {
                 "summary": name | figures(data, n_resamples, seed=137),
-                "reliability": name | reliability(data) if curves else None,
-                "risk_coverage": name | risk_coverage(data) if curves else None,
+                "reliability": name | {"n": n} | reliability(data) if curves else None,
+                "risk_coverage": name | {"n": n} | risk_coverage(data) if curves else None,
                 "tasks": (name, task_figures(data)) if curves else None,
             }
         )
@@ -119,7 +151,10 @@ def shard_cells(rows: list[Row], n_resamples: int) -> list[dict[str, Any]]:
 
 
 def _tasks(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One record per combo, split and task with the AUROC of every method."""
+    """One record per combo, split and task with the AUROC of every method; each of its own ``n_of`` rows.
+
+    ``n`` and ``accuracy`` are of the method that has the most rows: one may leave out some that another has.
+    """
     records: dict[tuple[str, ...], dict[str, Any]] = {}
     for cell in cells:
         if not cell["tasks"]:
@@ -137,9 +172,13 @@ def _tasks(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                     "n": n,
                     "accuracy": accuracy,
                     "auroc": {},
+                    "n_of": {},
                 },
             )
+            if n > record["n"]:
+                record |= {"n": n, "accuracy": accuracy}
             record["auroc"][name["method"]] = auroc
+            record["n_of"][name["method"]] = n
     return list(records.values())
 
 
@@ -149,3 +188,12 @@ def _temperatures(predictions: Sequence[StageOutput]) -> list[dict[str, Any]]:
         for output in predictions
         for fitted in output.manifest.details["temperatures"]
     ]
+
+
+def _holes(predictions: Sequence[StageOutput]) -> dict[tuple[str, ...], str]:
+    """By model, style and method, why a method has no confidences."""
+    return {
+        (output.manifest.config["model"], output.manifest.config["style"], method): reason
+        for output in predictions
+        for method, reason in output.manifest.details["holes"].items()
+    }

@@ -1,11 +1,12 @@
 """One combo to tune, and where it goes."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from raycalib.hashing import stable_hash
 from raycalib.lm.names import DtypeName, ModelSource
 from raycalib.prompts import QUERY_VERSION
-from raycalib.stages.output import StageOutput, stage_key, stage_place
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location
 from raycalib.tuning.settings import UNDECISIVE, TuningSettings
 
@@ -74,3 +75,14 @@ def tune_job(
         reference=out / "reference" / f"{model.slug}-{style}",
         key=key,
     )
+
+
+def training_record(job: TuneJob) -> dict[str, Any]:
+    """Of a finished job, what the report shows: ``{model, style, n, best_step, best_nll, history}``.
+
+    ``n`` is the number of rows behind each NLL of the history.
+    """
+    output = finished(job.place, job.key)
+    assert output is not None, "it was tuned"
+    n = output.manifest.counts["val_select"]
+    return {"model": job.model.name, "style": job.style, "n": n, **job.place.read_json("training.json")}

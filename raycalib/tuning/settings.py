@@ -21,6 +21,7 @@ TUNING_METHODS: tuple[str, ...] = get_args(TuningMethod)
 UNDECISIVE = frozenset(
     {
         "checkpoint_every",
+        "force_one_class",
         "gradient_checkpointing",
         "log_every",
         "micro_batch_size",
@@ -64,6 +65,8 @@ class TuningSettings:
         zero_persistence_threshold: ZeRO-3 keeps tensors with fewer numbers than this whole.
         offload_optimizer: AdamW's state in the host's memory; needs a ZeRO stage.
         offload_parameters: the model in the host's memory, by parts on the GPU; needs ZeRO-3.
+        force_one_class: tune also where all labels of ``train`` or ``val_select`` are 1, or all are 0; else such a run
+            stops before tuning.
         lora: the adapter.
     """
 
@@ -88,6 +91,7 @@ class TuningSettings:
     zero_persistence_threshold: int = 100_000
     offload_optimizer: bool = False
     offload_parameters: bool = False
+    force_one_class: bool = False
     lora: LoraSettings = field(default_factory=LoraSettings)
 
     def __post_init__(self) -> None:

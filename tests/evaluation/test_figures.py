@@ -47,13 +47,21 @@ def test_scored_keeps_what_has_label_and_confidence() -> None:
     assert data.n_unscored == 3
 
 
+def test_what_is_not_finite_is_unscored() -> None:
+    odd: list[Any] = [(math.nan, 0.5), (0.1, math.nan), (math.inf, 1.0), (-math.inf, 0.0), (None, 0.5)]
+    rows = [row(1, 1.0) | {"logit": logit, "p_correct": p_correct} for logit, p_correct in odd]
+    data = scored([*rows, row(0, -1.0)])
+    assert (data.labels.tolist(), data.n_unscored) == ([0], 5)
+
+
 def test_figures_have_these_keys() -> None:
     found = figures(drawn(), n_resamples=20, seed=1)
-    assert set(found) == {"n", "n_unscored", *METRICS, "ece_noise_floor", "within_task_auroc"}
+    assert set(found) == {"n", "n_unscored", "reason", *METRICS, "ece_noise_floor", "within_task_auroc"}
     assert (found["n"], found["n_unscored"]) == (120, 2)
     assert all(set(found[name]) == {"value", "low", "high"} for name in METRICS)
     assert set(found["ece_noise_floor"]) == {"mean", "quantile_95"}
-    assert set(found["within_task_auroc"]) == {"value", "n_tasks", "n_tasks_left_out"}
+    assert set(found["within_task_auroc"]) == {"value", "n", "n_tasks", "n_tasks_left_out"}
+    assert found["reason"] == ""
 
 
 def test_values_are_the_metrics() -> None:
@@ -70,7 +78,7 @@ def test_values_are_the_metrics() -> None:
     floor = calibration_noise_floor(data.confidence, seed=1)
     assert found["ece_noise_floor"] == {"mean": floor.mean, "quantile_95": floor.quantile_95}
     within = mean_within_group_auroc(data.labels, data.logit, data.tasks)
-    assert found["within_task_auroc"] == {"value": within.value, "n_tasks": 2, "n_tasks_left_out": 0}
+    assert found["within_task_auroc"] == {"value": within.value, "n": 120, "n_tasks": 2, "n_tasks_left_out": 0}
 
 
 def test_values_written_out() -> None:
@@ -106,16 +114,18 @@ def test_no_rows_have_no_figures() -> None:
     assert found == {
         "n": 0,
         "n_unscored": 2,
+        "reason": "none of 2 rows has a label and a confidence",
         **dict.fromkeys(METRICS, NOTHING),
         "ece_noise_floor": {"mean": None, "quantile_95": None},
-        "within_task_auroc": {"value": None, "n_tasks": 0, "n_tasks_left_out": 0},
+        "within_task_auroc": {"value": None, "n": 0, "n_tasks": 0, "n_tasks_left_out": 0},
     }
 
 
 def test_one_class_has_no_auroc_and_the_rest() -> None:
     found = figures(scored([row(1, 1.0, group="1"), row(1, 2.0, group="2")]), n_resamples=5, seed=0)
     assert found["auroc"] == NOTHING
-    assert found["within_task_auroc"] == {"value": None, "n_tasks": 0, "n_tasks_left_out": 1}
+    assert found["within_task_auroc"] == {"value": None, "n": 0, "n_tasks": 0, "n_tasks_left_out": 1}
+    assert found["reason"] == "all 2 labels are 1"
     assert found["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
 
 

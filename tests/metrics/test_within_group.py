@@ -11,7 +11,7 @@ from raycalib.metrics import auroc, mean_within_group_auroc
 def test_written_out() -> None:
     # Group a ranks right (1.0), b wrong (0.0), c has a single class and is left out.
     result = mean_within_group_auroc([0, 1, 0, 1, 1], [1, 2, 9, 8, 3], ["a", "a", "b", "b", "c"], min_per_class=1)
-    assert result == (0.5, 2, 1)
+    assert result == (0.5, 2, 1, 4)
 
 
 def test_groups_weigh_the_same_however_large() -> None:
