@@ -32,9 +32,10 @@ class LabelConfig:
     Attributes:
         answers: a stage's directory, or a parquet, jsonl or csv file with question, target and answer.
         out: the run's directory.
-        grader: exact, substring or judge.
+        grader: exact, contains (the right answer's words stand in the answer), substring (its letters do) or judge.
         judge: which model judges, and how it is asked.
-        judges: several models of the judge's server, or exact and substring, by commas; their agreement is reported.
+        judges: several models of the judge's server, or exact, contains and substring, by commas; their agreement is
+            reported.
         check_judge: a file as for answers with a column label (1 right, 0 wrong) from a person: how good is the judge?
         estimate: only say what judging would take.
         model_root: of a judge that runs in the workers; see full_pipeline.
@@ -144,8 +145,8 @@ def _labellings(config: LabelConfig, out: "Location", cluster: "Cluster") -> "di
     found: dict[str, Labelling] = {}
     shared: Labelling | None = None
     for name in config.names:
-        if name not in config.models:
-            found[name] = Labelling("exact" if name == "exact" else "substring", config.judge, out, cluster)
+        if name in STRING_GRADERS:
+            found[name] = Labelling(name, config.judge, out, cluster)
             continue
         settings = replace(config.judge, model=name)
         if config.judge.engine != "openai":

@@ -32,7 +32,8 @@ class PipelineConfig:
         styles: prompt styles: ``oe`` (open-ended), ``choice`` (lettered options).
         methods: what gives answers a confidence; ``lora_prompt`` and ``probe`` also get a temperature.
         source: where questions come from.
-        grader: ``exact``, ``substring`` (the paper's rule) or ``judge`` (a model; see ``judge``).
+        grader: ``exact``, ``contains`` (the right answer's words stand in the answer), ``substring`` (the paper's rule:
+            its letters do) or ``judge`` (a model; see ``judge``).
         judge: which model judges, and how it is asked.
         estimate: only say what the judge would take: rows, tokens, cost and hours; answers are generated, nothing is
             asked.

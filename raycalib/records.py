@@ -13,6 +13,10 @@ Row = dict[str, Any]
 
 PROMPT_STYLES = ("oe", "choice")
 
+QUESTION_VERSION = 2
+"""Goes up where a question's record gets another meaning; part of what the first stage, and so every one, is known by.
+"""
+
 QUESTION = pa.schema(
     [
         pa.field("row_id", pa.string(), nullable=False),  # hash of source, split, style and prompt
@@ -27,6 +31,8 @@ QUESTION = pa.schema(
         pa.field("target_prompt", pa.string(), nullable=False),
         pa.field("target", pa.string(), nullable=False),  # the right answer, or the right option's letter
         pa.field("options", pa.list_(pa.string()), nullable=False),  # empty in the oe style
+        pa.field("aliases", pa.list_(pa.string())),  # other right answers; null where there are none
+        pa.field("solution", pa.string()),  # the right answer with its reasons, for a judge; null where it has none
     ]
 )
 

@@ -24,7 +24,7 @@ from raycalib.tuning.settings import TuningSettings
             "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, lora, "
             "probe",
         ),
-        ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, substring, judge"),
+        ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, contains, substring, judge"),
         ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),
         (
             "max_tokens",

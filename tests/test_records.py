@@ -19,6 +19,8 @@ QUESTION_ROW = {
     "target_prompt": "\nAnswer:",
     "target": "a",
     "options": ["4", "5"],
+    "aliases": None,
+    "solution": None,
 }
 
 
@@ -43,7 +45,7 @@ def test_a_prediction_keeps_what_figures_need() -> None:
 def test_what_may_be_missing() -> None:
     nullable = {schema: {field.name for field in schema if field.nullable} for schema in (LABELLED, FEATURES)}
     judged = {"judge", "judge_prompt", "judged_on", "verdict"}
-    answered = {"log_likelihood", "min_margin", "error"}
+    answered = {"aliases", "solution", "log_likelihood", "min_margin", "error"}
     assert nullable[LABELLED] == answered | {"query_label", "unscored_reason"} | judged
     assert nullable[FEATURES] == answered | {"logit_no", "logit_yes", "feature"}
     assert {field.name for field in PREDICTION if field.nullable} == {"query_label", "logit", "p_correct"}

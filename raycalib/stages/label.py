@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from raycalib.judging import GraderName, judge_prompt
+from raycalib.judging import STRING_RULES_VERSION, GraderName, judge_prompt, shown_right_answer
 from raycalib.judging.estimate import Estimate, estimate
 from raycalib.judging.prices import Price, find_price, price_for_limit
 from raycalib.judging.prompt_versions import Messages
@@ -101,7 +101,7 @@ class Labelling:
             variant=variant,
             worker=LabelWorker,
             config=LabelWorkerConfig(grader=self.grader),
-            identity={"grader": self.grader},
+            identity={"grader": self.grader, "rules": STRING_RULES_VERSION},
             schema=LABELLED,
             needs_model=False,
         )
@@ -139,7 +139,11 @@ class Labelling:
         )
 
     def _identity(self, judge: JudgeSettings) -> dict[str, Any]:
-        return {"grader": "judge", "judge": judge.identity() | self._weights(judge)}
+        return {
+            "grader": "judge",
+            "rules": STRING_RULES_VERSION,  # of lettered answers
+            "judge": judge.identity() | self._weights(judge),
+        }
 
     def _weights(self, judge: JudgeSettings) -> dict[str, Any]:
         """What tells a local judge's weights from others under the same name; empty for a server."""
@@ -181,7 +185,7 @@ def _requests(answers: StageOutput, judge: JudgeSettings) -> Iterator[Messages]:
     prompt = judge_prompt(judge.prompt)
     for row in answers.rows():
         if is_asked(row):
-            yield prompt.messages(queried_text(row), row["target"], row["answer"])
+            yield prompt.messages(queried_text(row), shown_right_answer(row), row["answer"])
 
 
 def local_judge_model(

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import json
 import tempfile
 
-from raycalib.records import QUESTION, Row
+from raycalib.records import QUESTION, QUESTION_VERSION, Row
 from raycalib.sources import DrawTally, RefusedRow, SourceSettings, describe_source, draw_questions, source_identity
 from raycalib.sources.facts.splits import SPLITS
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
@@ -38,7 +38,13 @@ def write_questions(
         DataError: see ``draw_questions``; the refused rows are written all the same, and what else was written counts
             for nothing without a manifest.
     """
-    identity = {**source_identity(settings), "styles": list(styles), "seed": seed, "rows_per_shard": rows_per_shard}
+    identity = {
+        **source_identity(settings),
+        "records": QUESTION_VERSION,
+        "styles": list(styles),
+        "seed": seed,
+        "rows_per_shard": rows_per_shard,
+    }
     key = stage_key("questions", identity, [])
     place = stage_place(out, "questions", settings.slug, key)
     if done := finished(place, key):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from raycalib.judging import Grade, GraderName, grade, judge_prompt
+from raycalib.judging import Grade, GraderName, grade, judge_prompt, shown_right_answer
 from raycalib.judging.desk import DeskAddress
 from raycalib.judging.outcome import JudgeEngineObject, Outcome
 from raycalib.judging.prices import Price
@@ -48,7 +48,7 @@ def label_by_string(row: Row, grader: GraderName) -> Row:
     if row["error"]:
         graded = Grade(None, f"no answer: {row['error']}")
     else:
-        graded = grade(row["target"], row["answer"], row["style"], grader)
+        graded = grade(row["target"], row["answer"], row["style"], grader, row.get("aliases") or ())
     return row | graded._asdict() | BY_STRING | {"grader": grader}
 
 
@@ -98,7 +98,7 @@ class JudgeWorker:
     def process(self, rows: list[Row]) -> list[Row]:
         """Labels, one per row and in order; what could not be asked is ``retryable``, with the reason."""
         asked = [row for row in rows if is_asked(row)]
-        requests = [self.prompt.messages(queried_text(row), row["target"], row["answer"]) for row in asked]
+        requests = [self.prompt.messages(queried_text(row), shown_right_answer(row), row["answer"]) for row in asked]
         outcomes = iter(self.engine.replies(requests) if requests else [])
         return [self._labelled(row, next(outcomes)) if is_asked(row) else label_by_string(row, "judge") for row in rows]
 

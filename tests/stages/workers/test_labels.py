@@ -109,3 +109,24 @@ def test_through_a_real_server(tmp_path: Path) -> None:
         assert columns(judge.process(ROWS), "query_label") == [(1,), (0,), (1,), (0,), (None,), (None,), (0,)]
         assert len(server.seen.times) == 3
         judge.engine.close()
+
+
+@pytest.mark.parametrize("grader", ["exact", "contains", "substring"])
+def test_any_of_several_right_answers_is_right_and_an_older_row_has_one(grader: Any) -> None:
+    older = answer("o", "Rome", "Roma")
+    rows = [older, {**older, "aliases": None, "solution": None}, {**older, "aliases": ["Roma", "Urbs"]}]
+    labelled = LabelWorker(LabelWorkerConfig(grader=grader)).process(rows)
+    assert [row["query_label"] for row in labelled] == [0, 0, 1]
+    table = pa.Table.from_pylist(labelled, schema=LABELLED)
+    assert table["aliases"].to_pylist() == [None, None, ["Roma", "Urbs"]]
+
+
+def test_the_judge_is_told_all_right_answers_and_the_whole_solution() -> None:
+    engine = Engine(*[Outcome(text="yes")] * 3)
+    several = {**answer("o", "Rome", "Roma"), "aliases": ["Roma", "Urbs"]}
+    solved = {**answer("s", "6", "6"), "aliases": None, "solution": "2 * 3 = 6\n#### 6"}
+    worker(engine).process([several, solved, answer("p", "Rome", "Rome")])
+    asked = [messages[1]["content"].splitlines()[0] for messages in engine.asked]
+    assert '"right_answer": "Rome (or any of these, which are right as well: Roma; Urbs)"' in asked[0]
+    assert '"right_answer": "2 * 3 = 6\\n#### 6"' in asked[1]
+    assert '"right_answer": "Rome"' in asked[2]
