@@ -39,8 +39,8 @@ class Scored:
 
 
 def scored(rows: Sequence[Row]) -> Scored:
-    """Arrays of the rows that have a label and a confidence, both logit and probability finite; the others count."""
-    kept = [row for row in rows if row["query_label"] is not None and _is_finite(row["p_correct"], row["logit"])]
+    """Arrays of the rows that have a label and a confidence, probability in [0, 1] and logit finite; others count."""
+    kept = [row for row in rows if row["query_label"] is not None and _is_usable(row["p_correct"], row["logit"])]
     return Scored(
         labels=np.array([row["query_label"] for row in kept], dtype=np.int64),
         confidence=np.array([row["p_correct"] for row in kept], dtype=np.float64),
@@ -51,8 +51,8 @@ def scored(rows: Sequence[Row]) -> Scored:
     )
 
 
-def _is_finite(*values: float | None) -> bool:
-    return all(value is not None and math.isfinite(value) for value in values)
+def _is_usable(p_correct: float | None, logit: float | None) -> bool:
+    return p_correct is not None and 0 <= p_correct <= 1 and logit is not None and math.isfinite(logit)
 
 
 def says_nothing(data: Scored) -> str:

@@ -47,7 +47,7 @@ def summarize(
         if report.get("key") == key:
             return report["summary"], True
     cells = _cells(predictions, n_resamples, cluster)
-    report = make_report(cells, _holes(predictions), _temperatures(predictions), trainings, notes)
+    report = make_report(cells, holes_of(predictions), temperatures_of(predictions), trainings, notes)
     report |= {"key": key, "created": datetime.now(UTC).isoformat(timespec="seconds"), "config": config}
     report |= {"versions": versions(), "git_commit": git_commit()}
     summary = report["summary"]
@@ -182,7 +182,8 @@ def _tasks(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(records.values())
 
 
-def _temperatures(predictions: Sequence[StageOutput]) -> list[dict[str, Any]]:
+def temperatures_of(predictions: Sequence[StageOutput]) -> list[dict[str, Any]]:
+    """One record per combo and method that has a temperature, or a reason why not."""
     return [
         {"model": output.manifest.config["model"], "style": output.manifest.config["style"], **fitted}
         for output in predictions
@@ -190,7 +191,7 @@ def _temperatures(predictions: Sequence[StageOutput]) -> list[dict[str, Any]]:
     ]
 
 
-def _holes(predictions: Sequence[StageOutput]) -> dict[tuple[str, ...], str]:
+def holes_of(predictions: Sequence[StageOutput]) -> dict[tuple[str, ...], str]:
     """By model, style and method, why a method has no confidences."""
     return {
         (output.manifest.config["model"], output.manifest.config["style"], method): reason
