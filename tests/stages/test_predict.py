@@ -157,3 +157,15 @@ def test_logits_and_features_that_are_not_finite_leave_their_rows_unscored(tmp_p
     found = by_method(predicted(tmp_path, rows))
     for method in ("zero_shot_query", "lora_prompt", "lora_prompt+temperature", "probe", "probe+temperature"):
         assert [row["p_correct"] is None for row in found[method]] == [False] * 118 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("log_likelihood", "has_one"), [(0.0, True), (-1e-12, True), (-2000.0, True), (-math.inf, False), (math.nan, False)]
+)
+def test_the_surest_answer_has_a_likelihood_and_one_that_is_not_finite_has_none(
+    tmp_path: Path, log_likelihood: float, has_one: bool
+) -> None:
+    rows = rows_of()
+    rows[-1] |= {"log_likelihood": log_likelihood}
+    found = by_method(predicted(tmp_path, rows))["answer_likelihood"]
+    assert [row["p_correct"] is not None for row in found] == [True] * 119 + [has_one]
