@@ -116,7 +116,7 @@ def stage_rows(draw: st.DrawFn) -> list[Row]:
 
 
 @given(rows=stage_rows(), page=st.integers(0, 7))
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 def test_any_rows_come_to_a_report(rows: list[Row], page: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Location(directory)
