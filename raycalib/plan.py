@@ -56,13 +56,19 @@ def planned_run(config: PipelineConfig, shape: ModelShape) -> PlannedRun:
         rows=planning.rows,
         compares=tuning.kl_decay > 0 and LORA_PROMPT in config.methods,
         reference_itemsize=_itemsize(stored),
-        workers=config.ray.train_workers,
+        workers=planned_workers(config),
         zero_stage=tuning.zero_stage,
         gradient_checkpointing=tuning.gradient_checkpointing,
         offload_optimizer=tuning.offload_optimizer,
         offload_parameters=tuning.offload_parameters,
         on_gpu=on_gpu,
     )
+
+
+def planned_workers(config: PipelineConfig) -> int:
+    """The trainer's workers; where the configuration leaves that to the cluster, as many as this machine has GPUs."""
+    on_gpu = config.ray.gpus_per_worker > 0
+    return config.ray.train_workers or max(1, torch.cuda.device_count() if on_gpu else 1)
 
 
 def _itemsize(dtype: str) -> int:
@@ -73,7 +79,7 @@ def _memory(config: PipelineConfig) -> tuple[int, str]:
     """Bytes that a worker has, and what memory that is."""
     if not config.ray.gpus_per_worker:
         host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return host // config.ray.train_workers, "(this machine's memory, shared out)"
+        return host // planned_workers(config), "(this machine's memory, shared out)"
     if config.planning.gpu_gib is not None:
         return round(config.planning.gpu_gib * GIB), "(--planning.gpu-gib)"
     if torch.cuda.is_available():

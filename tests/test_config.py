@@ -104,7 +104,8 @@ def test_all_problems_are_named_at_once() -> None:
         ("max_workers", -1, "ray.max_workers: -1 is not allowed; at least 0"),
         ("gpus_per_worker", -0.5, "ray.gpus_per_worker: -0.5 is not allowed; at least 0"),
         ("cpus_per_worker", 0.0, "ray.cpus_per_worker: 0.0 is not allowed; above 0"),
-        ("train_workers", 0, "ray.train_workers: 0 is not allowed; at least 1"),
+        ("train_workers", -1, "ray.train_workers: -1 is not allowed; at least 0"),
+        ("wait_for_nodes_s", 0, "ray.wait_for_nodes_s: 0 is not allowed; above 0"),
     ],
 )
 def test_wrong_ray_settings_are_named(field: str, value: float, message: str) -> None:

@@ -1,9 +1,7 @@
 """Starts or joins Ray, once and only when a stage has work to do."""
 
-from collections.abc import Mapping
 import io
 import logging
-import math
 import os
 import sys
 from typing import NamedTuple
@@ -13,9 +11,19 @@ from ray.data import DataContext
 
 from raycalib.errors import ConfigError
 from raycalib.stages.progress import say
+from raycalib.stages.room import (
+    grows_by_itself,
+    lack_of_trainers,
+    lack_of_workers,
+    nodes_now,
+    wait_for_room,
+    workers_that_fit,
+)
 from raycalib.stages.settings import RaySettings
 
-ROUNDING = 1e-9
+POOL_GROWS_ABOVE = 0.75
+MOST_BY_ITSELF = 64
+"""Workers that a pool on a joined cluster grows to where nothing is said; a cluster that costs money ends somewhere."""
 
 
 class PoolSize(NamedTuple):
@@ -24,22 +32,6 @@ class PoolSize(NamedTuple):
     smallest: int
     initial: int
     largest: int
-
-
-def workers_that_fit(resources: Mapping[str, float], cpus_each: float, gpus_each: float) -> int:
-    """Workers that a node with these resources holds; no worker spreads over nodes, and no fraction over GPUs.
-
-    >>> workers_that_fit({"CPU": 16, "GPU": 8}, 1, 0.4), workers_that_fit({"CPU": 16, "GPU": 1}, 1, 0.1)
-    (16, 10)
-    >>> workers_that_fit({"CPU": 16, "GPU": 4}, 1, 8), workers_that_fit({"CPU": 16, "GPU": 4}, 1, 2)
-    (0, 2)
-    """
-    by_cpu = math.floor(resources.get("CPU", 0) / cpus_each + ROUNDING)
-    if not gpus_each:
-        return by_cpu
-    gpus = resources.get("GPU", 0)
-    per_gpu = math.floor(1 / gpus_each + ROUNDING)
-    return min(by_cpu, math.floor(gpus) * per_gpu if gpus_each < 1 else math.floor(gpus / gpus_each + ROUNDING))
 
 
 def _show_lines_at_once() -> None:
@@ -57,9 +49,14 @@ class Cluster:
         self._started_here = False
 
     def connect(self) -> None:
-        """Joins or starts Ray; does nothing the second time."""
+        """Joins or starts Ray; does nothing the second time.
+
+        A Dataset copies Ray Data's settings when it is made: all of them are set here, before any is.
+        """
         context = DataContext.get_current()
         context.enable_progress_bars = False
+        # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
+        context.autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
         context.max_errored_blocks = -1  # a shard that keeps killing its worker must not end the others
         if ray.is_initialized():
             return
@@ -81,46 +78,67 @@ class Cluster:
         resources = ray.cluster_resources()
         say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
 
-    def pool_size(self, n_shards: int, gpus_per_worker: float | None = None) -> PoolSize:
-        """The actors of a pool for so many shards; GPUs are the settings' unless given."""
+    def pool_size(
+        self, n_shards: int, gpus_per_worker: float | None = None, waits_for_server: bool = False
+    ) -> PoolSize:
+        """The actors of a pool for so many shards; waits, with a bound, where the cluster has yet to grow.
+
+        Where ``max_workers`` does not say, a pool on a joined cluster may grow as nodes come, to one actor per shard;
+        workers that wait for a server are not worth a node.
+
+        Args:
+            n_shards: to be done.
+            gpus_per_worker: the settings' unless given.
+            waits_for_server: what the workers do.
+
+        Raises:
+            ConfigError: no node holds a worker, and none that would is known to come, or came in time.
+        """
         gpus_each = self.settings.gpus_per_worker if gpus_per_worker is None else gpus_per_worker
         self.connect()
         cpus_each = self.settings.cpus_per_worker
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        fits = sum(workers_that_fit(resources, cpus_each, gpus_each) for resources in nodes)
-        if not fits:
-            has = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes)
-            needs = f"a worker needs {cpus_each:g} CPUs, {gpus_each:g} GPUs on one node, the cluster's nodes have {has}"
-            if not self.settings.max_workers:
-                raise ConfigError(
-                    f"ray: {needs}: lower --ray.gpus-per-worker or, where the cluster grows by itself, say how far "
-                    "with --workers or --ray.max-workers"
-                )
-            say(f"  {needs}: waiting until the cluster grows; if it does not, lower --ray.gpus-per-worker")
-        most = max(1, min(self.settings.max_workers or fits, n_shards))
+        if lack := lack_of_workers(cpus_each, gpus_each):
+            self._wait([{"CPU": cpus_each, "GPU": gpus_each}], f"ray: {lack}", "lower --ray.gpus-per-worker")
+        fits = max(1, sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now()))
+        by_itself = fits if waits_for_server or self._started_here else max(fits, MOST_BY_ITSELF)
+        most = max(1, min(self.settings.max_workers or by_itself, n_shards))
         least = min(self.settings.min_workers, most)
         return PoolSize(least, max(least, min(fits, most)), most)
 
-    def check_trainer_fits(self) -> None:
-        """Raises ConfigError where a trainer's workers would wait for ever for CPUs or GPUs.
+    def trainers(self, at_most: int) -> int:
+        """How many workers a trainer has, once the cluster holds them; at most so many where the cluster decides.
 
-        A cluster that grows by itself is not checked: it says how far by ``max_workers``.
+        Raises:
+            ConfigError: it does not, and is not known to grow, or did not in time.
         """
         self.connect()
-        resources, settings = ray.cluster_resources(), self.settings
-        needed = {
-            "CPU": settings.train_workers * settings.cpus_per_worker,
-            "GPU": settings.train_workers * settings.gpus_per_trainer,
-        }
-        short = [
-            f"{need:g} {name}s of {resources.get(name, 0):g}"
-            for name, need in needed.items()
-            if need > resources.get(name, 0)
-        ]
-        if short and not settings.max_workers:
+        settings = self.settings
+        cpus, gpus = settings.cpus_per_worker, settings.gpus_per_trainer
+        n_workers = settings.train_workers or max(1, min(at_most, self._trainers_that_fit()))
+        if lack := lack_of_trainers(n_workers, cpus, gpus):
+            bundles = [{"CPU": cpus, "GPU": float(gpus)}] * n_workers
+            self._wait(bundles, f"ray.train_workers: {lack}", "lower --ray.train-workers")
+        return n_workers
+
+    def _trainers_that_fit(self) -> int:
+        """One for each GPU that is there; on CPUs one alone."""
+        settings = self.settings
+        if not settings.gpus_per_trainer:
+            return 1
+        return sum(workers_that_fit(node, settings.cpus_per_worker, settings.gpus_per_trainer) for node in nodes_now())
+
+    def _wait(self, bundles: list[dict[str, float]], lack: str, remedy: str) -> None:
+        """Waits until the cluster has grown; raises ConfigError where it is not known to, or does not in time."""
+        if self._started_here or not (self.settings.max_workers or grows_by_itself()):
             raise ConfigError(
-                f"ray.train_workers: {settings.train_workers} workers need {' and '.join(short)}; lower "
-                "--ray.train-workers or, where the cluster grows by itself, say how far with --ray.max-workers"
+                f"{lack}: {remedy} or, where the cluster grows by itself, say how far with --workers or "
+                "--ray.max-workers"
+            )
+        limit_s = self.settings.wait_for_nodes_s
+        if not wait_for_room(bundles, limit_s, lack.partition(": ")[2]):
+            raise ConfigError(
+                f"{lack}; waited {limit_s:g} s (--ray.wait-for-nodes-s): {remedy}, or run the same command again once "
+                "the cluster has grown"
             )
 
     def close(self) -> None:

@@ -14,17 +14,20 @@ class RaySettings:
         address: of a running cluster; None joins the one that started this job (RAY_ADDRESS), else starts a local one.
         temp_dir: of a local Ray; None is Ray's own.
         min_workers: actors that a pool starts with.
-        max_workers: actors that a pool may grow to; 0 is as many as the cluster can hold.
+        max_workers: actors that a pool may grow to while nodes join; 0 is as many as the cluster holds, and on a joined
+            cluster up to 64 as it grows, one per shard at most.
+        wait_for_nodes_s: so long a stage waits for a cluster that has yet to grow to what one worker needs.
         gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
             Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.
         cpus_per_worker: CPUs of one actor or trainer.
-        train_workers: workers of a trainer.
+        train_workers: workers of a trainer; 0 is one for each GPU that is there when tuning begins, without GPUs one.
     """
 
     address: str | None = None
     temp_dir: str | None = None
     min_workers: int = 1
     max_workers: int = 0
+    wait_for_nodes_s: float = 900.0
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 1.0
     train_workers: int = 2
@@ -42,7 +45,7 @@ class RaySettings:
     def __post_init__(self) -> None:
         problems = [
             f"ray.{name}: {getattr(self, name)} is not allowed; at least {least}"
-            for name, least in (("min_workers", 1), ("max_workers", 0), ("gpus_per_worker", 0), ("train_workers", 1))
+            for name, least in (("min_workers", 1), ("max_workers", 0), ("gpus_per_worker", 0), ("train_workers", 0))
             if getattr(self, name) < least
         ]
         if 0 < self.max_workers < self.min_workers:
@@ -52,5 +55,7 @@ class RaySettings:
             )
         if self.cpus_per_worker <= 0:
             problems.append(f"ray.cpus_per_worker: {self.cpus_per_worker} is not allowed; above 0")
+        if not 0 < self.wait_for_nodes_s < math.inf:
+            problems.append(f"ray.wait_for_nodes_s: {self.wait_for_nodes_s} is not allowed; above 0")
         if problems:
             raise ConfigError("; ".join(problems))

@@ -1,6 +1,6 @@
 """Maps a directory of shards to another through a pool of Ray Data actors; the unit of work is one shard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 import json
 import math
@@ -17,11 +17,12 @@ from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
 from raycalib.stages.parked import parked_names, sum_figures
 from raycalib.stages.progress import ShardProgress, say
+from raycalib.stages.room import places_of_nodes, went_away
 from raycalib.stages.shard_map import ShardMap, ShardWorker
+from raycalib.stages.standstill import watch
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
 
 MAX_SHARD_RETRIES = 2
-POOL_GROWS_ABOVE = 0.75
 UNSCORED = "unscored_reason"
 
 
@@ -122,27 +123,45 @@ def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, cause
     )
 
 
-def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster) -> Any:
-    """Status rows, one per shard, as they come."""
+def _statuses(
+    stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster
+) -> Iterator[Any]:
+    """Status rows, one per shard, as they come.
+
+    A node that goes away fails a shard within moments as often as it may be retried: what was lost so is done again.
+    """
     cluster.connect()
+    while missing:
+        nodes, settled = places_of_nodes(), set()
+        for status in _one_pass(stage, source, place, missing, cluster):
+            settled.add(int(status["shard"]))
+            yield status
+        missing = [index for index in missing if index not in settled]
+        if not missing or not went_away(nodes):
+            return
+        say(f"  {stage.name} {stage.variant}: a node went away, doing {len(missing)} shards again")
+
+
+def _one_pass(stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster) -> Any:
+    """Status rows of one pool."""
+    settings = cluster.settings
+    gpus = 0.0 if not stage.needs_model else settings.gpus_per_worker if stage.gpus is None else stage.gpus
+    cpus = settings.cpus_per_worker if stage.needs_model else 1.0
     dataset = ray.data.from_items(
         [{"shard": index, "name": source.shards[index]} for index in missing], override_num_blocks=len(missing)
     )
+    watch(dataset, f"{stage.name} {stage.variant}", cpus, gpus, settings.wait_for_nodes_s)
     arguments = (stage.worker, stage.config, source.place, place, stage.schema, stage.keeps_figures)
-    settings = cluster.settings
     with warnings.catch_warnings():
         # Ray 2.60 deprecates ray_remote_args_fn before it has another parameter for the bounds of retries.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         if not stage.needs_model:
             mapped = dataset.map_batches(
-                ShardMap(*arguments), batch_size=1, num_cpus=1, ray_remote_args_fn=_bounded_task_retries
+                ShardMap(*arguments), batch_size=1, num_cpus=cpus, ray_remote_args_fn=_bounded_task_retries
             )
             return mapped.iter_rows()
-        gpus = settings.gpus_per_worker if stage.gpus is None else stage.gpus
-        size = cluster.pool_size(len(missing), gpus)
-        at_once = min(stage.shards_at_once, math.ceil(len(missing) / size.largest))  # none for one, all for another
-        # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
-        ray.data.DataContext.get_current().autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
+        size = cluster.pool_size(len(missing), gpus, waits_for_server=stage.shards_at_once > 1)
+        at_once = min(stage.shards_at_once, math.ceil(len(missing) / size.initial))  # none for one, all for another
         mapped = dataset.map_batches(
             ShardMap,
             fn_constructor_args=arguments,
@@ -155,7 +174,7 @@ def _statuses(stage: ShardStage, source: StageOutput, place: Location, missing: 
                 max_concurrent_calls_per_actor=at_once,
                 enable_true_multi_threading=at_once > 1,
             ),
-            num_cpus=settings.cpus_per_worker,
+            num_cpus=cpus,
             num_gpus=gpus,
             ray_remote_args_fn=_bounded_actor_retries,
         )

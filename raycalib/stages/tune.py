@@ -24,14 +24,14 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if missing:
-        cluster.check_trainer_fits()
-        settings = cluster.settings
-        say(f"  tuning {len(missing)} combo(s) with {settings.train_workers} worker(s)")
+        rows_per_step = min(job.settings.global_batch_size for job in missing)  # each worker has one in every step
+        n_workers, settings = cluster.trainers(rows_per_step), cluster.settings
+        say(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s)")
         trainer = TorchTrainer(
             train_loop,
             train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0},
             scaling_config=ScalingConfig(
-                num_workers=settings.train_workers,
+                num_workers=n_workers,
                 use_gpu=settings.gpus_per_worker > 0,
                 resources_per_worker=_resources(cluster),
             ),

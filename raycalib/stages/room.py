@@ -1,0 +1,116 @@
+"""Whether a cluster holds what a stage needs, and waiting, with a bound and in words, until it does."""
+
+from collections.abc import Mapping, Sequence
+import json
+import math
+import socket
+import time
+
+import ray
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray.experimental.internal_kv import _internal_kv_get
+from ray.util.placement_group import placement_group, remove_placement_group
+
+from raycalib.stages.progress import say
+
+ROUNDING = 1e-9
+SAY_EVERY_S = 30.0
+ANSWERS_WITHIN_S = 3.0
+UNMANAGED_KIND = "node_"
+"""How Ray begins the kind of a node that no autoscaler started."""
+KIND_LABEL = "ray.io/node-group"
+
+Resources = Mapping[str, float]
+
+
+def workers_that_fit(resources: Resources, cpus_each: float, gpus_each: float) -> int:
+    """Workers that a node with these resources holds; no worker spreads over nodes, and no fraction over GPUs.
+
+    >>> workers_that_fit({"CPU": 16, "GPU": 8}, 1, 0.4), workers_that_fit({"CPU": 16, "GPU": 1}, 1, 0.1)
+    (16, 10)
+    >>> workers_that_fit({"CPU": 16, "GPU": 4}, 1, 8), workers_that_fit({"CPU": 16, "GPU": 4}, 1, 2)
+    (0, 2)
+    """
+    by_cpu = math.floor(resources.get("CPU", 0) / cpus_each + ROUNDING)
+    if not gpus_each:
+        return by_cpu
+    gpus = resources.get("GPU", 0)
+    per_gpu = math.floor(1 / gpus_each + ROUNDING)
+    return min(by_cpu, math.floor(gpus) * per_gpu if gpus_each < 1 else math.floor(gpus / gpus_each + ROUNDING))
+
+
+def nodes_now() -> list[Resources]:
+    """What each node has that is alive."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def places_of_nodes() -> dict[str, tuple[str, int]]:
+    """Address and port of each node that is alive, by its id."""
+    return {
+        node["NodeID"]: (node["NodeManagerAddress"], node["NodeManagerPort"]) for node in ray.nodes() if node["Alive"]
+    }
+
+
+def went_away(before: Mapping[str, tuple[str, int]]) -> bool:
+    """Whether one of the nodes is gone; one that does not answer counts, which Ray itself sees only after a while."""
+    now = places_of_nodes()
+    return any(node not in now or not _answers(place) for node, place in before.items())
+
+
+def _answers(place: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(place, timeout=ANSWERS_WITHIN_S):
+            return True
+    except OSError:
+        return False
+
+
+def lack_of_workers(cpus_each: float, gpus_each: float) -> str:
+    """What a worker needs and the nodes have, where no node holds one; else empty."""
+    nodes = nodes_now()
+    if any(workers_that_fit(node, cpus_each, gpus_each) for node in nodes):
+        return ""
+    has = ", ".join(f"{node.get('CPU', 0):g} and {node.get('GPU', 0):g}" for node in nodes) or "none"
+    return f"a worker needs {cpus_each:g} CPUs, {gpus_each:g} GPUs on one node, the cluster's nodes have {has}"
+
+
+def lack_of_trainers(n_workers: int, cpus_each: float, gpus_each: float) -> str:
+    """What so many trainers need of what the cluster has, where that is too much; else empty."""
+    resources = ray.cluster_resources()
+    short = [
+        f"{need:g} {name}s of {resources.get(name, 0):g}"
+        for name, need in (("CPU", n_workers * cpus_each), ("GPU", n_workers * gpus_each))
+        if need > resources.get(name, 0)
+    ]
+    return f"{n_workers} workers need {' and '.join(short)}" if short else ""
+
+
+def grows_by_itself() -> bool:
+    """Whether an autoscaler is known to start this cluster's nodes: by the kinds that it gives to them."""
+    kinds = [(node.get("Labels") or {}).get(KIND_LABEL, "") for node in ray.nodes() if node["Alive"]]
+    report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}").get("autoscaler_report") or {}
+    kinds += [*report.get("active_nodes", ()), *(report.get("idle_nodes") or ())]
+    return any(kind and not kind.startswith(UNMANAGED_KIND) for kind in kinds)
+
+
+def wait_for_room(bundles: Sequence[dict[str, float]], limit_s: float, lack: str) -> bool:
+    """Asks for room, which makes a cluster grow that can, and waits for it; whether it came.
+
+    Args:
+        bundles: of resources, each on one node, all at once.
+        limit_s: waits so long.
+        lack: what is lacking, said at first and every half minute.
+    """
+    say(f"  {lack}: waiting until the cluster grows, at most {limit_s:g} s (--ray.wait-for-nodes-s)")
+    wanted = [{name: amount for name, amount in bundle.items() if amount} for bundle in bundles]
+    group = placement_group(wanted)
+    began = time.monotonic()
+    try:
+        while not group.wait(timeout_seconds=max(0.1, min(SAY_EVERY_S, limit_s - (time.monotonic() - began)))):
+            waited = time.monotonic() - began
+            if waited >= limit_s:
+                return False
+            say(f"  {lack}; waiting since {waited:.0f} s")
+        return True
+    finally:
+        remove_placement_group(group)
