@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 import io
 import os
 import re
@@ -11,7 +12,7 @@ from typing import TypeVar
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, RaycalibError
 from raycalib.printable import printable_line
-from raycalib.recipes import RECIPES, recipe
+from raycalib.recipes import RECIPES, recipe, recipe_for
 
 Config = TypeVar("Config")
 
@@ -54,19 +55,32 @@ JUDGE_FLAGS = {f"--{name}": f"--judge.{name}" for name in ("max-cost-usd", "pric
 
 WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | {"--engine": "--engine.name"}
 WORKERS = "--workers"
+NO_RECIPE = "as the models are"
 
 BAD_INPUT = 2
 INTERRUPTED = 130
 
 
+FOLLOW_STEPS = {"--tuning.eval-every": "eval_every", "--tuning.checkpoint-every": "checkpoint_every"}
+
+
 def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfig:
-    """The recipe named by ``--recipe`` (default: demo) with the other flags laid over it.
+    """The recipe named by ``--recipe`` with the other flags laid over it.
+
+    Where none is named it is ``demo`` for the embedded models, and ``own``, which is said, for any other. How often a
+    run evaluates and writes checkpoints follows its steps, in the recipe's proportion, where it is not given.
 
     Raises:
         ConfigError: an unknown recipe, or a value that is not allowed.
         SystemExit: ``--help``, or a flag that does not exist (code 2).
     """
-    name, rest = take_flag(arguments, "--recipe", "demo", RECIPES)
+    name, rest = take_flag(arguments, "--recipe", NO_RECIPE, RECIPES)
+    whole = [_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)]
+    is_named = name != NO_RECIPE
+    if not is_named:
+        roots = values_of(whole, "--model-root")
+        # What is written as None is the hub.
+        name = "own" if "None" in roots else recipe_for(values_of(whole, "--models"), roots[-1] if roots else None)
     listed = "\n".join(f"  --recipe {key}: {(build.__doc__ or '').splitlines()[0]}" for key, build in RECIPES.items())
     short = ", ".join(SHORT_FLAGS)
     judge = ", ".join(JUDGE_FLAGS)
@@ -74,10 +88,38 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
         f"{description}\n\nShort for --source.*, where --dataset is --source.name: {short}.\n"
         f"Short for --judge.*: {judge}.\n"
         "Short: --engine for --engine.name; --workers 1:8 for --ray.min-workers 1 --ray.max-workers 8.\n\n"
-        f"Recipes (default: demo), full configurations to change by flags:\n{listed}"
+        "Recipes, full configurations to change by flags; where none is named, demo, or own if --models or\n"
+        f"--model-root name other models than the embedded ones (this help shows the defaults of {name}):\n{listed}"
     )
-    whole = [_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)]
-    return _parse(PipelineConfig, whole, text, recipe(name))
+    chosen = recipe(name)
+    config = _parse(PipelineConfig, whole, text, chosen)
+    if not is_named and name == "own":
+        print(f"recipe own, the paper's settings of tuning ({config.tuning.steps:,} steps): --recipe names another")
+    return _following_steps(config, chosen, whole)
+
+
+def _following_steps(config: PipelineConfig, chosen: PipelineConfig, arguments: Sequence[str]) -> PipelineConfig:
+    """The configuration with evaluations and checkpoints, where they are not given, as often as the recipe has them."""
+    steps = config.tuning.steps
+    followed = {
+        name: max(1, round(getattr(chosen.tuning, name) * steps / chosen.tuning.steps))
+        for flag, name in FOLLOW_STEPS.items()
+        if not values_of(arguments, flag)
+    }
+    return replace(config, tuning=replace(config.tuning, **followed))
+
+
+def values_of(arguments: Sequence[str], flag: str) -> list[str]:
+    """All values of a flag, in order: behind an equals sign, or up to the next flag."""
+    values, is_open = list[str](), False
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if argument.startswith("--"):
+            is_open = name.replace("_", "-") == flag
+            values += [value] if is_open and equals else []
+        elif is_open:
+            values.append(argument)
+    return values
 
 
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
@@ -153,7 +195,7 @@ def take_flag(arguments: Sequence[str], flag: str, default: str, allowed: Collec
         else:
             rest.append(argument)
         index += 1
-    if value not in allowed:
+    if value != default and value not in allowed:
         raise ConfigError(f"{name}: {value!r} is unknown; allowed: {', '.join(allowed)}")
     return value, rest
 

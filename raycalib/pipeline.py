@@ -28,6 +28,7 @@ from raycalib.stages.progress import say
 from raycalib.stages.questions import write_questions
 from raycalib.stages.select import select_splits
 from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.split_counts import few_lines, split_line
 from raycalib.stages.summarize import summarize
 from raycalib.stages.tune import run_tuning
 from raycalib.stages.tune_job import TuneJob, training_record, tune_job
@@ -138,7 +139,11 @@ class Pipeline:
         questions = self._keep(
             write_questions(config.source, config.styles, config.seed, config.rows_per_shard, self.out)
         )
-        say(f"questions: {questions.manifest.counts['out']:,} rows in {len(questions.shards)} shards")
+        counts = questions.manifest.counts
+        shares = split_line(counts, config.styles)
+        say(f"questions: {counts['out']:,} rows in {len(questions.shards)} shards: {shares}")
+        for line in few_lines(counts, config.styles):
+            say(f"  {line}")
         return questions
 
     def _stages(self) -> tuple[list[dict[str, Any]], bool]:

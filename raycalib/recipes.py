@@ -1,6 +1,6 @@
 """Named full configurations: a run chooses one and overrides little."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError
@@ -73,7 +73,33 @@ def paper() -> PipelineConfig:
     )
 
 
-RECIPES: dict[str, Callable[[], PipelineConfig]] = {"demo": demo, "smoke": smoke, "paper": paper}
+def own() -> PipelineConfig:
+    """Models of one's own, tuned by the paper's settings; one trainer per GPU that is there."""
+    return PipelineConfig(
+        out="runs/own",
+        max_new_tokens=64,
+        tuning=TuningSettings(),
+        ray=RaySettings(train_workers=0),
+    )
+
+
+RECIPES: dict[str, Callable[[], PipelineConfig]] = {"demo": demo, "smoke": smoke, "paper": paper, "own": own}
+EMBEDDED_MODELS = frozenset(demo().models)
+
+
+def recipe_for(models: Collection[str], model_root: str | None) -> str:
+    """The recipe of a run that names none: the demo's settings serve the embedded models alone.
+
+    Args:
+        models: as they are named; none are the demo's.
+        model_root: as it is named; None is the demo's, which comes with the package.
+
+    >>> recipe_for([], None), recipe_for(["llama2:7b"], "embedded"), recipe_for(["Qwen/Qwen3-8B"], None)
+    ('demo', 'demo', 'own')
+    >>> recipe_for(["llama2:7b"], "/models"), recipe_for(["llama2:13b"], None)
+    ('own', 'own')
+    """
+    return "demo" if EMBEDDED_MODELS.issuperset(models) and model_root in (None, EMBEDDED_ROOT) else "own"
 
 
 def recipe(name: str) -> PipelineConfig:

@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from raycalib.cli import BAD_INPUT, INTERRUPTED, JUDGE_FLAGS, SHORT_FLAGS, pipeline_config, run_job, simple_config
+from raycalib.cli import (
+    BAD_INPUT,
+    INTERRUPTED,
+    JUDGE_FLAGS,
+    SHORT_FLAGS,
+    pipeline_config,
+    run_job,
+    simple_config,
+    values_of,
+)
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, DataError
 from raycalib.judging.settings import JudgeSettings
@@ -46,6 +55,56 @@ def run_with(
 
 def test_the_default_is_the_demo() -> None:
     assert parsed() == recipe("demo")
+
+
+OWN_MODELS = {
+    "a hub id": ["--models", "Qwen/Qwen3-8B"],
+    "a directory": ["--seed", "3", "--models=/data/mine"],
+    "one beside an embedded one": ["--models", "llama2:7b", "org/name", "--seed", "3"],
+    "one of the six that is not embedded": ["--models", "llama2:13b"],
+    "another root": ["--model-root", "/models"],
+    "the hub": ["--model_root", "None"],
+    "the hub, with an embedded one's name": ["--models", "llama2:7b", "--model-root=None"],
+}
+
+
+@pytest.mark.parametrize("case", OWN_MODELS)
+def test_models_that_are_not_embedded_get_the_papers_tuning(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config, own = parsed(*OWN_MODELS[case]), recipe("own")
+    assert (config.tuning, config.ray, config.max_new_tokens) == (own.tuning, own.ray, own.max_new_tokens)
+    said = "recipe own, the paper's settings of tuning (5,000 steps): --recipe names another\n"
+    assert capsys.readouterr() == (said, "")
+
+
+def test_a_recipe_that_is_named_is_taken_for_any_model(capsys: pytest.CaptureFixture[str]) -> None:
+    demo = recipe("demo")
+    for arguments in ([], ["--models", "mistral:7b"], ["--model-root", "embedded"], ["--dataset", "file:mine.csv"]):
+        assert parsed(*arguments).tuning == demo.tuning
+    assert parsed("--recipe", "smoke", "--models", "/data/mine").tuning == recipe("smoke").tuning
+    assert parsed("--recipe", "demo", "--models", "org/name").tuning == demo.tuning
+    assert capsys.readouterr() == ("", "")
+    assert parsed("--recipe", "own") == recipe("own")
+
+
+def test_evaluations_and_checkpoints_follow_the_steps_where_they_are_not_given() -> None:
+    for name in ("own", "demo", "smoke", "paper"):
+        assert parsed("--recipe", name) == recipe(name)
+
+    def every(*arguments: str) -> tuple[int, int]:
+        tuning = parsed(*arguments).tuning
+        return tuning.eval_every, tuning.checkpoint_every
+
+    assert every("--models", "org/name", "--tuning.steps", "200") == (20, 20)
+    assert every("--models", "org/name", "--tuning.steps=3") == (1, 1)
+    assert every("--recipe", "demo", "--tuning.steps", "24") == (5, 5)
+    assert every("--recipe", "own", "--tuning.steps", "200", "--tuning.eval_every=50") == (50, 20)
+    assert every("--recipe", "own", "--tuning.steps", "200", "--tuning.checkpoint-every", "7") == (20, 7)
+
+
+def test_values_of_a_flag() -> None:
+    arguments = ["--a", "1", "2", "--b=3", "4", "--a=5", "--a-long", "6"]
+    assert (values_of(arguments, "--a"), values_of(arguments, "--b")) == (["1", "2", "5"], ["3", "4"])
+    assert values_of(arguments, "--c") == []
 
 
 @pytest.mark.parametrize("arguments", [["--recipe", "smoke"], ["--recipe=smoke"]])
@@ -166,7 +225,13 @@ def test_help_lists_flags_and_recipes(capsys: pytest.CaptureFixture[str]) -> Non
         parsed("--help")
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    for part in ("--tuning.steps", "--recipe smoke", "--recipe paper", "at most so many tokens are generated"):
+    for part in (
+        "--tuning.steps",
+        "--recipe smoke",
+        "--recipe paper",
+        "--recipe own",
+        "at most so many tokens are generated",
+    ):
         assert part in shown
 
 

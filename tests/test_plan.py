@@ -62,7 +62,8 @@ def test_the_papers_models_are_planned_without_ray_network_or_a_trace(tmp_path: 
 
 def test_a_model_that_cannot_be_reached_is_named_in_one_line(tmp_path: Path) -> None:
     done = run_job(tmp_path, str(ROOT / "jobs" / "full_pipeline.py"), "--plan", "--models", "org/name")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stdout == "recipe own, the paper's settings of tuning (5,000 steps): --recipe names another\n"
     assert "'org/name' is neither on the hub nor in the cache" in done.stderr
     assert "name a directory with its config.json" in done.stderr
 
@@ -120,7 +121,7 @@ def test_a_directory_whose_configuration_is_of_no_use(
 ) -> None:
     (tmp_path / "config.json").write_text(content)
     (tmp_path / "model.safetensors").write_bytes(b"")
-    ended = end("full_pipeline.py", "--plan", "--models", str(tmp_path))
+    ended = end("full_pipeline.py", "--recipe", "own", "--plan", "--models", str(tmp_path))
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert message in ended.err
 

@@ -49,6 +49,15 @@ def test_the_paper_has_twelve_combos_and_its_settings() -> None:
     assert config.source.name == "all_20k_uniform+eval:mmlu"
 
 
+def test_ones_own_model_is_tuned_as_the_papers_are() -> None:
+    own, paper = recipe("own"), recipe("paper")
+    assert own.tuning == paper.tuning
+    lora = own.tuning.lora
+    assert (lora.rank, lora.alpha, lora.dropout, lora.targets) == (8, 32.0, 0.1, ("q_proj", "v_proj"))
+    assert (own.tuning.lr, own.tuning.steps, own.seed, own.model_root) == (1e-4, 5000, 137, None)
+    assert own.ray.train_workers == 0  # one for each GPU
+
+
 def test_an_unknown_name_is_refused_with_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match="recipe: 'nope' is unknown; allowed: demo, smoke, paper"):
         recipe("nope")
