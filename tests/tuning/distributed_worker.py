@@ -66,11 +66,13 @@ def all_ask(world: World) -> bool:
 def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
     """Tunes as the case says; the first worker writes ``curve.json`` and ``best.safetensors`` into its directory.
 
-    A loss that is not finite, as a ``poisoned`` token makes it, is written to ``error-RANK.txt``.
+    A loss that is not finite, as a ``poisoned`` token makes it, is written to ``error-RANK.txt``. The model
+    computes in the case's ``dtype``, or float32.
     """
     settings = replace(SETTINGS, **case["settings"])
+    dtype: torch.dtype = getattr(torch, case.get("dtype", "float32"))
     stored = splits_weights(settings, world)  # in half precision: see the test's model
-    model = LlamaForCausalLM.from_pretrained(model_directory, dtype="auto" if stored else torch.float32).eval()
+    model = LlamaForCausalLM.from_pretrained(model_directory, dtype="auto" if stored else dtype).eval()
     tokenizer = AutoTokenizer.from_pretrained(model_directory)
     rows = toy_rows(tokenizer, settings.method)
     steps: list[StepFigures] = []
@@ -92,9 +94,13 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
             key="key",
             world=world,
             hooks=Hooks(observe_step=steps.append, checkpoint_now=partial(all_ask, world)),
-            dtype=torch.float32,
+            dtype=dtype,
         )
     whole = sum(parameter.numel() for parameter in tuner.objective.parameters())
+    dtypes = {
+        kind: sorted({str(part.dtype) for part in tuner.objective.parameters() if part.requires_grad == is_tuned})
+        for kind, is_tuned in (("tuned", True), ("frozen", False))
+    }
     if case.get("poisoned"):
         with torch.no_grad():
             model.get_input_embeddings().weight[case["poisoned"]] = torch.nan
@@ -105,7 +111,7 @@ def run_case(model_directory: str, case: dict[str, Any], world: World) -> None:
         return
     if world.is_first:
         curve = {figures.step: [figures.query_loss, figures.divergence, figures.grad_norm] for figures in steps}
-        values = {"curve": curve, "history": state.history, "numbers_held": whole, "moved": moved}
+        values = {"curve": curve, "history": state.history, "numbers_held": whole, "moved": moved, "dtypes": dtypes}
         (out / "curve.json").write_text(json.dumps(values))
         best = best_adapter(state) | best_head(state)
         safetensors.torch.save_file({name: tensor.contiguous() for name, tensor in best.items()}, out / BEST_NAME)
