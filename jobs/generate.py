@@ -22,4 +22,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, quiet=True)

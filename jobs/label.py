@@ -107,7 +107,8 @@ def main(arguments: Sequence[str]) -> None:
     from raycalib.stages.several_judges import check_judge, compare_judges
     from raycalib.storage import Location
 
-    out, cluster = Location(config.out).absolute(), Cluster(config.ray)
+    out = Location(config.out).absolute()
+    cluster = Cluster(config.ray, out)
     truth = person_labels(config.check_judge) if config.check_judge else []
     by_name = _labellings(config, out, cluster)
     answers = open_answers(config.answers or config.check_judge or "", out, config.rows_per_shard)
@@ -193,4 +194,4 @@ def _quality_line(found: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run_job(main)
+    run_job(main, quiet=True)

@@ -1,7 +1,7 @@
 """Command lines of the jobs: typed, unknown flags refused, one line per error, exit code 2."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import nullcontext, redirect_stderr
 from dataclasses import replace
 import io
 import os
@@ -10,9 +10,11 @@ import sys
 from typing import TypeVar
 
 from raycalib.config import PipelineConfig
+from raycalib.console import CONSOLE
 from raycalib.errors import ConfigError, RaycalibError
 from raycalib.printable import printable_line
 from raycalib.recipes import RECIPES, recipe, recipe_for
+from raycalib.run_logs import RUN_LOGS
 
 Config = TypeVar("Config")
 
@@ -200,13 +202,21 @@ def take_flag(arguments: Sequence[str], flag: str, default: str, allowed: Collec
     return value, rest
 
 
-def run_job(main: Callable[[Sequence[str]], None]) -> None:
+def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> None:
     """Runs a job's main function; what a user can cause ends in one line on standard error.
 
     Names of columns and files may be in that line: it never steers a terminal.
+
+    Args:
+        main: what the job does.
+        quiet: keeps what libraries write to standard error meanwhile in the run's logs.
     """
     try:
-        main(sys.argv[1:])
+        with RUN_LOGS.aside() if quiet else nullcontext():
+            try:
+                main(sys.argv[1:])
+            finally:
+                CONSOLE.leave()
     except RaycalibError as error:
         print(f"error: {printable_line(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(BAD_INPUT)

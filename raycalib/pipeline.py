@@ -61,7 +61,7 @@ class Pipeline:
         targets = config.tuning.lora.targets if set(TUNED) & set(config.methods) else ()
         for model in self.models:
             check_model(model, lora_targets=targets)
-        self.cluster = Cluster(config.ray)
+        self.cluster = Cluster(config.ray, self.out)
         # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
         automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
         self.dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
@@ -152,7 +152,6 @@ class Pipeline:
         labelled: dict[str, StageOutput] = {}
         features: dict[str, StageOutput] = {}
         for model in self.models:
-            say(f"answers, labels and features of {model.name}")
             answers = self._answer(model, questions)
             if config.estimate:
                 say(f"estimate: {self.labelling.estimate(answers).line(config.judge.model)}")

@@ -15,7 +15,9 @@ ALLOWED: dict[str, set[str]] = {
     "hashing": set(),
     "records": set(),
     "printable": set(),
+    "console": {"printable"},
     "storage": {"errors", "records"},
+    "run_logs": {"errors", "printable", "storage"},
     "metrics": {"errors"},
     "prompts": set(),
     "sources": {"errors", "hashing", "prompts", "records"},
@@ -25,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"metrics", "records"},
     "reports": {"errors", "evaluation", "printable"},
     "stages": {
+        "console",
         "errors",
         "evaluation",
         "hashing",
@@ -35,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
         "prompts",
         "records",
         "reports",
+        "run_logs",
         "sources",
         "storage",
         "tuning",
@@ -55,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "storage",
         "tuning",
     },
-    "cli": {"config", "errors", "printable", "recipes"},
+    "cli": {"config", "console", "errors", "printable", "recipes", "run_logs"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
@@ -64,6 +68,8 @@ SETTINGS_ONLY = {"config", "recipes"}
 
 WITHOUT_RAY = {
     "printable",
+    "console",
+    "run_logs",
     "metrics",
     "prompts",
     "records",

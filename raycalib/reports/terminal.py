@@ -20,9 +20,11 @@ from raycalib.reports.figures import (
     select,
 )
 from raycalib.reports.reasons import reason_lines
-from raycalib.reports.wording import method_name, split_title, untempered
+from raycalib.reports.short_table import short_tables
+from raycalib.reports.wording import short_name, split_title
 
 WIDTH = 120
+MOST_LINES = 16  # of figures, beside those of titles and captions
 FIRST_WIDTH = 22  # what six columns of figures leave
 FIGURE_COLUMNS = {"accuracy": "accuracy", "ece": "ECE", "auroc": "AUROC", "brier": "Brier"}
 MARKED = ("ece", "auroc")
@@ -57,14 +59,18 @@ def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -
 
 
 def print_summary(summary: Sequence[Row], console: Console | None = None) -> None:
-    """Prints the tables; without a console to standard output, at width 120 when that is no terminal."""
+    """Prints the tables, or short ones where those are longer than a screen.
+
+    Without a console to standard output, at width 120 when that is no terminal.
+    """
     target = console or Console()
     if console is None and not target.is_terminal:
         target = Console(width=WIDTH, color_system=None)
     if not summary:
         target.print("No figures: the summary has no rows.", markup=False)
         return
-    target.print(summary_table(summary))
+    shown = [row for row in summary if row.get("split") in MAIN_SPLITS]
+    target.print(summary_table(summary) if len(shown) <= MOST_LINES else short_tables(summary))
 
 
 def _split_table(rows: Sequence[Row], split: str) -> Table:
@@ -92,7 +98,7 @@ def _add_combo(table: Table, combo: Combo, rows: Sequence[Row]) -> None:
     table.add_row(Text(str(combo), style="bold"))
     best = {metric: best_text(rows, metric) for metric in MARKED}
     for row in rows:
-        cells = [Text(f" {_short_name(str(row['method']))}"), Text(str(row.get("n", "")))]
+        cells = [Text(f" {short_name(str(row['method']))}"), Text(str(row.get("n", "")))]
         for metric in FIGURE_COLUMNS:
             cells.append(_cell(row, metric, best.get(metric)))
             if metric == "ece":
@@ -107,12 +113,6 @@ def _cell(row: Row, metric: str, best: str | None) -> Text:
         return Text(text)
     is_best = best is not None and not is_degenerate(row) and number_text(figure(row, metric)) == best
     return Text(f"{text}*", style="bold") if is_best else Text(text)
-
-
-def _short_name(method: str) -> str:
-    """Returns the method's name in at most 21 columns, for the six metrics to fit beside it."""
-    base = untempered(method)
-    return method_name(base) if base == method else f"{method_name(base)} + temp."
 
 
 def _caption(rows: Sequence[Row]) -> str:

@@ -51,6 +51,16 @@ def method_name(method: str) -> str:
     return METHOD_NAMES.get(method, method)
 
 
+def short_name(method: str) -> str:
+    """Returns the name in at most 21 columns, for figures to fit beside it.
+
+    >>> short_name("lora_prompt+temperature")
+    'LoRA + Prompt + temp.'
+    """
+    base = untempered(method)
+    return method_name(base) if base == method else f"{method_name(base)} + temp."
+
+
 def untempered(method: str) -> str:
     """Returns the method without its temperature, which ranks answers in the same order.
 

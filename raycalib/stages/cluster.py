@@ -1,15 +1,14 @@
 """Starts or joins Ray, once and only when a stage has work to do."""
 
-import io
 import logging
 import os
-import sys
 from typing import NamedTuple
 
 import ray
 from ray.data import DataContext
 
 from raycalib.errors import ConfigError
+from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.progress import say
 from raycalib.stages.room import (
     grows_by_itself,
@@ -20,6 +19,8 @@ from raycalib.stages.room import (
     workers_that_fit,
 )
 from raycalib.stages.settings import RaySettings
+from raycalib.stages.worker_lines import WORKER_LINES
+from raycalib.storage import Location
 
 POOL_GROWS_ABOVE = 0.75
 MOST_BY_ITSELF = 64
@@ -34,19 +35,13 @@ class PoolSize(NamedTuple):
     largest: int
 
 
-def _show_lines_at_once() -> None:
-    """In a file or a pipe, what workers print would wait until a block of it is full: Ray does not flush."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
-
-
 class Cluster:
     """A lazy connection: nothing is started until ``connect`` is called."""
 
-    def __init__(self, settings: RaySettings) -> None:
-        self.settings = settings
-        self._started_here = False
+    def __init__(self, settings: RaySettings, out: Location | None = None) -> None:
+        """``out`` is the run's directory, in whose ``logs/`` the lines of Ray and of the workers are kept."""
+        self.settings, self.out = settings, out
+        self._connected_here = self._started_here = False
 
     def connect(self) -> None:
         """Joins or starts Ray; does nothing the second time.
@@ -58,11 +53,13 @@ class Cluster:
         # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
         context.autoscaling_config.actor_pool_util_upscaling_threshold = POOL_GROWS_ABOVE
         context.max_errored_blocks = -1  # a shard that keeps killing its worker must not end the others
+        if self.out is not None:
+            RUN_LOGS.keep_in(self.out)
+        WORKER_LINES.follow()
         if ray.is_initialized():
             return
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
         extra = {"_temp_dir": self.settings.temp_dir} if self.settings.temp_dir and address == "local" else {}
-        _show_lines_at_once()
         say("starting a local Ray …" if address == "local" else f"joining the Ray cluster at {address} …")
         try:
             ray.init(
@@ -73,10 +70,12 @@ class Cluster:
                 f"ray.address: {address} does not answer: check host and port; where the cluster asks for a token, "
                 "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
             ) from error
-        self._started_here = address == "local"
+        WORKER_LINES.follow()
+        self._connected_here, self._started_here = True, address == "local"
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         resources = ray.cluster_resources()
-        say(f"  {resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)")
+        has = f"{resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)"
+        say(f"  {has}; what Ray and the workers print is in {RUN_LOGS.where}")
 
     def pool_size(
         self, n_shards: int, gpus_per_worker: float | None = None, waits_for_server: bool = False
@@ -142,6 +141,8 @@ class Cluster:
             )
 
     def close(self) -> None:
-        """Ends the Ray that this run started; leaves another's alone."""
-        if self._started_here and ray.is_initialized():
+        """Ends the Ray that this run started, or its connection to another, which goes on."""
+        if self._connected_here and ray.is_initialized():
             ray.shutdown()
+        self._connected_here = False
+        RUN_LOGS.close()

@@ -1,39 +1,55 @@
-"""Progress of long steps as plain lines, readable in a terminal, a log file and ``ray job logs``."""
+"""Progress of long steps: one line each that is updated in place on a terminal, few plain lines elsewhere."""
 
 from collections.abc import Callable, Mapping
-import sys
 import time
 from typing import Any
 
-from raycalib.printable import printable_lines
+from raycalib.console import CONSOLE
+from raycalib.stages.worker_lines import in_worker, tell
 
 Say = Callable[[str], None]
 
 
 def say(text: str) -> None:
-    """Prints one line at once; names in it never steer a terminal.
+    """A line that stays, at once; from a worker it is shown where the job runs. Names in it never steer a terminal."""
+    if in_worker():
+        tell("say", text)
+    else:
+        CONSOLE.say(text)
 
-    Not by ``print``, which Ray Train replaces in its workers and then shows twice.
-    """
-    sys.stdout.write(f"{printable_lines(text)}\n")
-    sys.stdout.flush()
+
+def show(text: str) -> None:
+    """A line that the next one replaces; where nothing can be replaced, a line from time to time."""
+    if in_worker():
+        tell("show", text)
+    else:
+        CONSOLE.show(text)
+
+
+def end(text: str) -> None:
+    """A line that stays in place of the one that was replaced so far."""
+    if in_worker():
+        tell("end", text)
+    else:
+        CONSOLE.end(text)
 
 
 class ShardProgress:
-    """One line every few seconds: shards and rows done, rates, padding, time left.
+    """One line that goes on: shards and rows done, rates, padding, time left.
 
     Attributes:
         figures: sums of what the workers count, such as ``tokens_read``, ``tokens_generated``, ``padded_positions``.
         first_shard_s: seconds until the first shard was done, the loading of models among them.
     """
 
-    def __init__(self, title: str, n_shards: int, every_s: float = 5.0) -> None:
-        self.title, self.n_shards, self.every_s = title, n_shards, every_s
+    def __init__(self, title: str, n_shards: int) -> None:
+        self.title, self.n_shards = title, n_shards
         self.shards = self.rows = self.errors = 0
         self.figures: dict[str, float] = {}
         self.started = time.monotonic()
         self.first_shard_s: float | None = None
-        self._said = 0.0
+        if n_shards:
+            show(f"  {title}: 0/{n_shards} shards")
 
     def add(self, rows: int, errors: int, figures: Mapping[str, float] | None = None) -> None:
         """Counts one finished shard."""
@@ -45,20 +61,24 @@ class ShardProgress:
         self.errors += errors
         for name, value in (figures or {}).items():
             self.figures[name] = self.figures.get(name, 0) + value
-        if now - self._said >= self.every_s or self.shards == self.n_shards:
-            self._said = now
-            say(self.line(now - self.started))
+        (end if self.shards == self.n_shards else show)(self.line(now - self.started))
 
     def line(self, seconds: float) -> str:
         """The line after so many seconds."""
         rate = self.rows / seconds if seconds else 0.0
-        left = (self.n_shards - self.shards) * seconds / max(1, self.shards)
+        left = (self.n_shards - self.shards) * self._per_shard(seconds)
         errors = f" · {self.errors:,} rows failed" if self.errors else ""
         return (
             f"  {self.title}: {self.shards}/{self.n_shards} shards · {self.rows:,} rows · {rate:,.0f} rows/s"
             f"{self._of_work(seconds)}{errors} · first shard after {self.first_shard_s or seconds:.0f} s"
             f" · {seconds:.0f} s" + (f", about {left:.0f} s left" if self.shards < self.n_shards else "")
         )
+
+    def _per_shard(self, seconds: float) -> float:
+        """Seconds that a shard takes; of those before the first, most were the loading of models."""
+        if self.shards > 1 and self.first_shard_s is not None:
+            return (seconds - self.first_shard_s) / (self.shards - 1)
+        return seconds / max(1, self.shards)
 
     def _of_work(self, seconds: float) -> str:
         if "requests" in self.figures:

@@ -12,6 +12,7 @@ import ray
 from ray.data import ActorPoolStrategy
 from ray.util.annotations import RayDeprecationWarning
 
+from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.close_rows import list_close_rows
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
@@ -109,7 +110,7 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
 
 def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, causes: dict[int, str]) -> StageError:
     """What is missing, and why."""
-    cause = next(iter(causes.values()), "its worker died each time; see the Ray logs for the cause")
+    cause = next(iter(causes.values()), f"its worker died each time; the cause is in {RUN_LOGS.where}")
     if n_parked:
         return StageError(
             f"{title}: {n_parked:,} rows are parked, the others are kept: {cause}; "

@@ -1,19 +1,37 @@
 """Tunes all combos in turn in one Ray Train run; start-up is paid once."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
+from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished
-from raycalib.stages.progress import say
+from raycalib.stages.progress import say, show
 from raycalib.stages.tune_job import TuneJob
+from raycalib.stages.worker_lines import WORKER_LINES
 from raycalib.stages.workers.tuning import FAILURE, train_loop
+from raycalib.stages.workers.tuning_log import combo_start
 from raycalib.storage import Location
 
 FAILURES_PER_COMBO = 3
+LINES_COME_WITHIN_S = 5.0
+
+
+class SayFailures(UserCallback):
+    """One line where workers failed and Ray starts them anew; it is called in the process that controls them."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Says the first worker's cause."""
+        rank, error = min(worker_exceptions.items())
+        lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        say(f"  tuning: worker {rank} failed ({lines[-1]}); what the workers printed is in {self.where}")
 
 
 def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list[StageOutput]:
@@ -26,7 +44,7 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
     if missing:
         rows_per_step = min(job.settings.global_batch_size for job in missing)  # each worker has one in every step
         n_workers, settings = cluster.trainers(rows_per_step), cluster.settings
-        say(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s)")
+        show(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s): starting")
         trainer = TorchTrainer(
             train_loop,
             train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0},
@@ -40,6 +58,7 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
                 name=f"tune-{uuid4().hex[:8]}",
                 storage_path=(out / "ray_train").uri,
                 failure_config=FailureConfig(max_failures=FAILURES_PER_COMBO * len(missing)),
+                callbacks=[SayFailures(RUN_LOGS.where)],
             ),
         )
         try:
@@ -48,8 +67,11 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
             cause = str(error.__cause__ or error).strip().splitlines()
             last = cause[-1] if cause else type(error).__name__
             raise StageError(
-                f"tuning failed: {last}; {_remedy(last)}checkpoints stay, run the same command again to go on from them"
+                f"tuning failed: {last}; {_remedy(last)}checkpoints stay, run the same command again to go on from "
+                f"them; what the workers printed is in {RUN_LOGS.where}"
             ) from error
+        done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
+        WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
     outputs = []
     for job in jobs:
         output = finished(job.place, job.key)

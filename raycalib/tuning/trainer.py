@@ -60,12 +60,14 @@ class Hooks:
         observe: is given the figures of each evaluation.
         observe_step: is given those of every ``log_every``-th step.
         say: is given remarks, a line each.
+        show: is given what goes on at the moment, before the first step.
         checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
     """
 
     observe: Callable[[TuningProgress], None] = lambda figures: None
     observe_step: Callable[[StepFigures], None] = lambda figures: None
     say: Callable[[str], None] = lambda line: None
+    show: Callable[[str], None] = lambda line: None
     checkpoint_now: Callable[[], bool] = lambda: False
 
 
@@ -135,7 +137,7 @@ class Tuner:
         check_layout(self.engine, self.objective, data.train[0], world.device)
         if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
-            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.say)
+            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.show)
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step

@@ -21,10 +21,18 @@ def test_fits_120_columns_with_whole_figures(report: dict[str, Any]) -> None:
 
 
 def test_log_file_has_no_escape_codes(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(report["summary"])
+    print_summary([row for row in report["summary"] if row["model"] == "llama2:7b" and row["style"] == "oe"])
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
     assert "0.409 [0.388, 0.432]" in printed
+
+
+def test_what_is_longer_than_a_screen_is_shortened(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(report["summary"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 30
+    assert not any("[" in line for line in lines)
+    assert sum(line.startswith("LoRA + Prompt + temp.") for line in lines) == 2
 
 
 def test_best_is_starred_and_bold(report: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ def test_names_in_a_line_do_not_steer_the_terminal(capsys: pytest.CaptureFixture
     assert capsys.readouterr().out == "file:my\\x1b[2J.csv: question is 'q\\u202e'\n  second line\n"
 
 
-def test_the_line_shows_rates_padding_and_the_first_shard(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = ShardProgress("answers m", 4, every_s=0.0)
+def test_the_line_shows_rates_padding_and_the_first_shard() -> None:
+    progress = ShardProgress("answers m", 4)
     progress.add(100, 1, {"tokens_read": 700, "tokens_generated": 100, "padded_positions": 200})
     progress.first_shard_s = 3.0
     # 800 tokens in 10 s; 200 of 1,000 positions were padding; three shards are left at ten seconds each.
@@ -17,7 +17,17 @@ def test_the_line_shows_rates_padding_and_the_first_shard(capsys: pytest.Capture
         "  answers m: 1/4 shards · 100 rows · 10 rows/s · 80 tokens/s · 20.0% padding · 1 rows failed"
         " · first shard after 3 s · 10 s, about 30 s left"
     )
-    assert "answers m: 1/4 shards" in capsys.readouterr().out
+    progress.add(100, 0)
+    # The second shard took 2 s: of the first one's three, most were the loading of a model.
+    assert progress.line(5.0).endswith("first shard after 3 s · 5 s, about 4 s left")
+
+
+def test_the_last_shards_line_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = ShardProgress("answers m", 2)
+    progress.add(1, 0)
+    progress.add(1, 0)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "answers m: 2/2 shards · 2 rows" in line
 
 
 def test_stages_without_tokens_say_nothing_of_them() -> None:
@@ -29,8 +39,8 @@ def test_stages_without_tokens_say_nothing_of_them() -> None:
     assert set(progress.details()) == {"seconds", "rows_this_run", "first_shard_s", "rows_per_s"}
 
 
-def test_the_manifest_keeps_sums_and_shares(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = ShardProgress("answers m", 2, every_s=0.0)
+def test_the_manifest_keeps_sums_and_shares() -> None:
+    progress = ShardProgress("answers m", 2)
     progress.add(3, 0, {"tokens_read": 50, "tokens_generated": 10, "padded_positions": 20, "memory_retries": 1})
     progress.add(4, 0, {"tokens_read": 20, "tokens_generated": 0, "padded_positions": 0, "memory_retries": 0})
     details = progress.details()

@@ -1,44 +1,131 @@
-"""What a worker prints is in the driver's log file at once, not when a block of it is full."""
+"""What a worker says is shown by the driver at once, what else it prints is in the run's logs."""
 
+import io
+import json
 import os
 from pathlib import Path
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from raycalib.console import Console
+from raycalib.run_logs import RunLogs
+from raycalib.stages.worker_lines import MARK, WorkerLines
+from raycalib.storage import Location
 from tests.jobs.processes import kill_family, wait_for
 
-pytestmark = [pytest.mark.ray]
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60
 DRIVER = """
+import os
 import sys
 import time
 import ray
 from raycalib.stages.cluster import Cluster
+from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
+from raycalib.storage import Location
 
-Cluster(RaySettings(address="local", temp_dir=sys.argv[1])).connect()
+Cluster(RaySettings(address="local", temp_dir=sys.argv[1]), Location(sys.argv[2])).connect()
+
+@ray.remote(max_retries=0)
+def die():
+    os._exit(1)
 
 @ray.remote
 def speak():
-    print("step", 16, "of 200")
+    print("of a library")
+    print("of a library's log", file=sys.stderr)
+    say("step 16 of 200 \\x1b[2J")
     time.sleep(3600)
 
+try:
+    ray.get(die.remote())
+except ray.exceptions.WorkerCrashedError:
+    pass
 ray.get(speak.remote())
 """
 
 
-def test_a_workers_line_is_in_the_log_while_it_works(tmp_path_factory: pytest.TempPathFactory) -> None:
+def batch(*lines: str, is_err: bool = False, **more: Any) -> dict[str, Any]:
+    return {"lines": list(lines), "pid": 7, "ip": "10.0.0.1", "is_err": is_err} | more
+
+
+def marked(kind: str, text: str) -> str:
+    return MARK + json.dumps({"kind": kind, "text": text})
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> tuple[WorkerLines, io.StringIO, RunLogs]:
+    stream, logs = io.StringIO(), RunLogs()
+    logs.keep_in(Location(str(tmp_path)))
+    return WorkerLines(Console(stream), logs), stream, logs
+
+
+def kept(place: Path) -> str:
+    (path,) = (place / "logs").glob("*-workers.log")
+    return path.read_text()
+
+
+def test_lines_of_ours_are_shown_and_others_kept(taken: Any, tmp_path: Path) -> None:
+    lines, stream, _ = taken
+    lines.take(batch("loading", marked("say", "  tune m oe: 3 rows"), "done", actor_name="MapWorker"))
+    lines.take(batch("Traceback (most recent call last):", is_err=True), ignore_prefix=True)
+    assert stream.getvalue() == "  tune m oe: 3 rows\n"
+    assert kept(tmp_path).splitlines() == [
+        "MapWorker 7 10.0.0.1: loading",
+        "MapWorker 7 10.0.0.1: done",
+        "process 7 10.0.0.1: Traceback (most recent call last):",
+    ]
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "quit", "text": "x"}', '{"kind": "say"}', "7"])
+def test_what_only_looks_like_a_line_of_ours_is_kept(line: str, taken: Any, tmp_path: Path) -> None:
+    lines, stream, _ = taken
+    lines.take(batch(MARK + line))
+    assert stream.getvalue() == ""
+    assert MARK + line in kept(tmp_path)
+
+
+def test_a_loss_is_said_once_a_minute_with_the_place_of_the_logs(taken: Any, tmp_path: Path) -> None:
+    lines, stream, logs = taken
+    death = "A worker died or was killed while executing a task by an unexpected system error."
+    for _ in range(3):
+        lines.take(batch(death, pid="raylet"))
+    lines.take(batch("The node with node id: 1f has been marked dead because", pid="raylet"))
+    assert stream.getvalue().splitlines() == [
+        "  a worker died; what it had is done again a bounded number of times; the cause is in " + logs.where,
+        "  a node of the cluster is gone; what its workers had is done again; the cause is in " + logs.where,
+    ]
+    assert kept(tmp_path).count(death) == 3
+
+
+def test_the_last_lines_are_waited_for(taken: Any) -> None:
+    lines, _, _ = taken
+    lines.take(batch(marked("end", "  tune m oe: 5 steps")))
+    lines.wait_for(["  tune m oe:"], limit_s=60)
+    lines.wait_for(["  tune m choice:"], limit_s=0.1)  # lost on its way: the run goes on
+
+
+@pytest.mark.ray
+def test_on_ray_while_the_worker_works(tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("r")
-    log = place / "log"
+    log, out = place / "log", place / "out"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(place)], cwd=ROOT, stdout=file, stderr=file, env=environment
+            [sys.executable, "-c", DRIVER, str(place), str(out)], cwd=ROOT, stdout=file, stderr=file, env=environment
         )
     try:
         wait_for(lambda: "step 16 of 200" in log.read_text(errors="replace"), process, log, LIMIT_S)
+        wait_for(lambda: "of a library's log" in kept(out), process, log, LIMIT_S)
+        wait_for(lambda: "a worker died" in log.read_text(errors="replace"), process, log, LIMIT_S)
     finally:
         kill_family(process)
+    shown = log.read_text(errors="replace")
+    assert "of a library" not in shown
+    assert "pid=" not in shown
+    assert "step 16 of 200 \\x1b[2J" in shown
+    assert f"the cause is in {out}/logs" in shown

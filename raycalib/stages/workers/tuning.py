@@ -81,7 +81,13 @@ def _tune(job: TuneJob, world: World) -> None:
         checkpoints=job.place / "checkpoints",
         key=job.key,
         world=world,
-        hooks=Hooks(observe=log.observe, observe_step=log.observe_step, say=log.say, checkpoint_now=preemption_notice),
+        hooks=Hooks(
+            observe=log.observe,
+            observe_step=log.observe_step,
+            say=log.say,
+            show=log.show,
+            checkpoint_now=preemption_notice,
+        ),
         reference=job.reference,
         model_key=job.model_key,
         dtype=chosen_dtype(job.dtype, world.device),
@@ -111,6 +117,7 @@ def _tune(job: TuneJob, world: World) -> None:
                 counts=counts,
             ),
         )
+        log.end(job.settings.steps, state.best_step, state.best_nll)
     world.barrier()
 
 

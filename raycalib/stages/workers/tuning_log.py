@@ -1,4 +1,4 @@
-"""A tuning run's figures while it runs: lines for the terminal, event files for TensorBoard."""
+"""A tuning run's figures while it runs: a line for the terminal, event files for TensorBoard."""
 
 from functools import cached_property
 from pathlib import Path
@@ -7,12 +7,17 @@ import time
 
 from tensorboardX import SummaryWriter
 
-from raycalib.stages.progress import say
+from raycalib.stages.progress import end, say, show
 from raycalib.storage import Location
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 
-LINE_EVERY_S = 10.0
+LINE_EVERY_S = 1.0
 FOLDER = "tensorboard"
+
+
+def combo_start(title: str) -> str:
+    """How the lines of a combo begin."""
+    return f"  tune {title}:"
 
 
 class TuningLog:
@@ -22,35 +27,47 @@ class TuningLog:
     """
 
     def __init__(self, place: Location, title: str) -> None:
-        self.place, self.title = place / FOLDER, title
-        self._said = 0.0
+        self.place, self.start = place / FOLDER, combo_start(title)
+        self._shown = -LINE_EVERY_S
+        self._validation = ""
+        self._began: tuple[int, float] | None = None
+        self._created = time.monotonic()
         self._local: TemporaryDirectory[str] | None = None
 
     def say(self, line: str) -> None:
-        """A line in the terminal."""
-        say(f"  tune {self.title}: {line}")
+        """A remark, a line that stays."""
+        say(f"{self.start} {line}")
+
+    def show(self, line: str) -> None:
+        """What goes on; the next line replaces it."""
+        show(f"{self.start} {line}")
 
     def observe_step(self, figures: StepFigures) -> None:
-        """A step's figures; a line of them every ten seconds at most."""
+        """A step's figures, shown once a second at most."""
         self._scalars("train", figures)
-        if time.monotonic() - self._said < LINE_EVERY_S:
+        now = time.monotonic()
+        began, since = self._began = self._began or (figures.step, now)
+        if now - self._shown < LINE_EVERY_S:
             return
-        self._said = time.monotonic()
+        self._shown = now
         norm = "" if figures.grad_norm is None else f" · gradient {figures.grad_norm:.3g}"
-        self.say(
-            f"step {figures.step}/{figures.steps} · loss {figures.loss:.3f} · lr {figures.lr:.2g}{norm} · "
-            f"{figures.tokens_per_s:,.0f} tokens/s · {figures.memory_gib:.1f} GiB"
+        done = figures.step - began
+        left = f" · about {(figures.steps - figures.step) * (now - since) / done:,.0f} s left" if done else ""
+        self.show(
+            f"step {figures.step}/{figures.steps} · loss {figures.loss:.3f}{self._validation} · lr {figures.lr:.2g}"
+            f"{norm} · {figures.tokens_per_s:,.0f} tokens/s · {figures.memory_gib:.1f} GiB{left}"
         )
 
     def observe(self, figures: TuningProgress) -> None:
-        """An evaluation's figures, with a line."""
+        """An evaluation's figures, shown from now on."""
         self._scalars("val_select", figures)
-        self.say(
-            f"step {figures.step}/{figures.steps} · query loss {figures.query_loss:.3f} · "
-            f"KL {figures.divergence:.4f} · val NLL {figures.val_nll:.3f} · val AUROC {figures.val_auroc:.3f} · "
-            f"val ECE {figures.val_ece:.3f}"
-        )
+        self._validation = f" · val NLL {figures.val_nll:.3f} · val AUROC {figures.val_auroc:.3f}"
         self._keep()
+
+    def end(self, steps: int, best_step: int, best_nll: float | None) -> None:
+        """The line that stays of the combo."""
+        best = "no step with a finite loss" if best_nll is None else f"best val NLL {best_nll:.3f} at step {best_step}"
+        end(f"{self.start} {steps} steps · {best} · {time.monotonic() - self._created:,.0f} s")
 
     def close(self) -> None:
         """Writes what is left."""

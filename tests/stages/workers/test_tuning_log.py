@@ -1,12 +1,15 @@
 """A tuning run's figures as lines, and in event files as TensorBoard reads them."""
 
+from dataclasses import replace
 from pathlib import Path
 import struct
+from types import SimpleNamespace
 
 import fsspec
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from raycalib.stages.workers import tuning_log
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Location
 from raycalib.tuning.figures import StepFigures, TuningProgress
@@ -38,18 +41,33 @@ def scalars(content: bytes) -> dict[tuple[str, int], float]:
     return found
 
 
-def test_lines_and_event_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_line_that_goes_on_and_the_one_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = list[str]()
+    clock = iter([0.0, 100.0, 100.5, 110.0, 130.0])  # made, three steps, the end
+    monkeypatch.setattr(tuning_log, "show", lines.append)
+    monkeypatch.setattr(tuning_log, "end", lines.append)
+    monkeypatch.setattr(tuning_log, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     log = TuningLog(Location(str(tmp_path)), "llama2:7b oe")
     log.observe_step(STEP)
-    log.observe_step(STEP)  # within ten seconds: no line
+    log.observe_step(STEP)  # within the same second: nothing is shown
+    log.observe(EVALUATION)
+    log.observe_step(replace(STEP, step=30))
+    log.end(50, 40, 0.5)
+    log.close()
+    assert lines == [
+        "  tune llama2:7b oe: step 10/50 · loss 1.500 · lr 0.0001 · gradient 2 · 1,234 tokens/s · 3.2 GiB",
+        # Twenty steps took ten seconds; as many are left.
+        "  tune llama2:7b oe: step 30/50 · loss 1.500 · val NLL 0.600 · val AUROC nan · lr 0.0001 · gradient 2 · "
+        "1,234 tokens/s · 3.2 GiB · about 10 s left",
+        "  tune llama2:7b oe: 50 steps · best val NLL 0.500 at step 40 · 130 s",
+    ]
+
+
+def test_event_files(tmp_path: Path) -> None:
+    log = TuningLog(Location(str(tmp_path)), "llama2:7b oe")
+    log.observe_step(STEP)
     log.observe(EVALUATION)
     log.close()
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == (
-        "  tune llama2:7b oe: step 10/50 · loss 1.500 · lr 0.0001 · gradient 2 · 1,234 tokens/s · 3.2 GiB"
-    )
-    assert len(lines) == 2
-    assert "val NLL 0.600 · val AUROC nan · val ECE 0.100" in lines[1]
     (file,) = (tmp_path / "tensorboard").iterdir()
     found = scalars(file.read_bytes())
     expected = {"loss": 1.5, "query_loss": 0.5, "divergence": 1, "lr": 1e-4, "grad_norm": 2, "tokens_per_s": 1234.5}

@@ -1,0 +1,108 @@
+"""The way of a worker's lines: its own to the driver's console, all others of its process to the run's logs.
+
+Ray reads what workers print on every node and brings it to the driver. A line of ours is marked there; it is the only
+kind that is shown. Ray has no public place to take these lines; the names used here are those of its Ray Client.
+"""
+
+from collections.abc import Collection, Mapping
+import json
+import sys
+import threading
+import time
+from typing import Any, Literal
+
+import ray
+from ray._private import ray_logging
+from ray._private import worker as ray_worker
+
+from raycalib.console import CONSOLE, Console
+from raycalib.run_logs import RUN_LOGS, RunLogs
+
+Kind = Literal["say", "show", "end"]
+MARK = "raycalib-line:"
+RAYS_HANDLER, OUR_HANDLER = "ray_print_logs", "raycalib"
+LOST = {
+    "worker died or was killed": "a worker died; what it had is done again a bounded number of times",
+    "killed due to memory pressure": "a node is short of memory, and Ray ended workers there",
+    "has been marked dead": "a node of the cluster is gone; what its workers had is done again",
+}
+"""How Ray's reports of a loss begin, and what a user is told of it."""
+
+LOSS_SAID_EVERY_S = 60.0
+POLL_S = 0.05
+
+
+def in_worker() -> bool:
+    """Whether this process is a worker of Ray's, whose lines have to travel."""
+    return ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
+
+
+def tell(kind: Kind, text: str) -> None:
+    """Sends a line to the driver's console.
+
+    Not by ``print``, which Ray Train replaces in its workers and then shows twice.
+    """
+    sys.stdout.write(f"{MARK}{json.dumps({'kind': kind, 'text': text})}\n")
+    sys.stdout.flush()
+
+
+class WorkerLines:
+    """Takes what Ray brings of the workers of this driver's job."""
+
+    def __init__(self, console: Console = CONSOLE, logs: RunLogs = RUN_LOGS) -> None:
+        self.console, self.logs = console, logs
+        self._ended: set[str] = set()
+        self._lock = threading.Lock()
+        self._loss_said: dict[str, float] = {}
+
+    def follow(self) -> None:
+        """Stands where Ray would print on the terminal, for this connection and those to come."""
+        ray_worker.print_to_stdstream = self.take
+        dispatcher = ray_logging.global_worker_stdstream_dispatcher
+        for name in (RAYS_HANDLER, OUR_HANDLER):
+            dispatcher.remove_handler(name)
+        dispatcher.add_handler(OUR_HANDLER, self.take)
+
+    def take(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
+        """One batch of lines of one process; ``ignore_prefix`` is Ray's."""
+        others = []
+        for line in data["lines"]:
+            if line.startswith(MARK) and not data["is_err"] and self._shown(line.removeprefix(MARK)):
+                continue
+            others.append(line)
+            self._report_loss(line)
+        if others:
+            who = data.get("actor_name") or data.get("task_name") or "process"
+            self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), others)
+
+    def wait_for(self, texts: Collection[str], limit_s: float) -> None:
+        """Waits until lines that begin so have ended, for the lines of the next stage to come below them."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            with self._lock:
+                if all(any(ended.startswith(text) for ended in self._ended) for text in texts):
+                    return
+            time.sleep(POLL_S)
+
+    def _shown(self, marked: str) -> bool:
+        try:
+            record = json.loads(marked)
+            kind, text = record["kind"], str(record["text"])
+            {"say": self.console.say, "show": self.console.show, "end": self.console.end}[kind](text)
+        except (ValueError, KeyError, TypeError, OSError):  # no line of ours, or whoever read ours is gone
+            return False
+        if kind == "end":
+            with self._lock:
+                self._ended.add(text)
+        return True
+
+    def _report_loss(self, line: str) -> None:
+        for sign, remark in LOST.items():
+            now = time.monotonic()
+            if sign in line and now - self._loss_said.get(sign, -LOSS_SAID_EVERY_S) >= LOSS_SAID_EVERY_S:
+                self._loss_said[sign] = now
+                self.console.say(f"  {remark}; the cause is in {self.logs.where}")
+
+
+WORKER_LINES = WorkerLines()
+"""Of this process's job."""

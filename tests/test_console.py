@@ -1,0 +1,122 @@
+"""Lines that stay and one that is replaced, on terminals and elsewhere."""
+
+import io
+from itertools import pairwise
+import os
+
+import pytest
+
+from raycalib.console import Console
+from tests.screen import open_terminal, read_all, screen_of
+
+
+class Clock:
+    """Time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_one_line_is_replaced_and_others_stay_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock, terminal = Clock(), Terminal()
+    console = Console(terminal, clock)
+    console.say("questions: 10 rows")
+    for shard in range(3):
+        console.show(f"answers: {shard}/3 shards, about {30 - 10 * shard} s left")
+        clock.now += 1
+        if shard == 1:
+            console.say("a remark")
+            assert screen_of(terminal.getvalue().replace("\n", "\r\n"))[2:] == ["answers: 1/3 shards, about 20 s left"]
+    console.end("answers: 3/3 shards")
+    console.say("next")
+    assert screen_of(terminal.getvalue().replace("\n", "\r\n")) == [
+        "questions: 10 rows",
+        "a remark",
+        "answers: 3/3 shards",
+        "next",
+        "",
+    ]
+
+
+def test_a_terminal_is_not_drawn_more_often_than_can_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock, terminal = Clock(), Terminal()
+    console = Console(terminal, clock)
+    for step in range(1000):
+        clock.now = step / 1000
+        console.show(f"step {step}")
+    assert 5 <= terminal.getvalue().count("step") <= 11
+    console.say("remark")
+    assert "step 999" in terminal.getvalue(), "the newest is drawn below a remark"
+
+
+@pytest.mark.parametrize("columns", [1, 8, 20])
+def test_a_narrow_terminal_is_left_without_rests(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = open_terminal(columns)
+    clock = Clock()
+    with os.fdopen(theirs, "w") as stream:
+        console = Console(stream, clock)
+        for shard in range(5):
+            console.show(f"  answers 日本語のモデル: {shard}/5 shards · 10 rows/s · 20 tokens/s")
+            clock.now += 1
+        console.end("x")
+    # A wide letter takes two columns; each draw stays within the terminal, or \\r would not come back to its start.
+    assert screen_of(read_all(ours), columns) == ["x", ""]
+
+
+def test_names_never_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    console = Console(terminal, Clock())
+    console.show("my\x1b[2J\n\tmodel")
+    console.end("my\x1b[2Jmodel")
+    assert screen_of(terminal.getvalue().replace("\n", "\r\n")) == ["my\\x1b[2Jmodel", ""]
+
+
+@pytest.mark.parametrize("dumb", [False, True])
+def test_in_a_pipe_lines_come_at_growing_distances(dumb: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb" if dumb else "xterm")
+    clock, stream = Clock(), Terminal() if dumb else io.StringIO()
+    console = Console(stream, clock)
+    for second in range(3601):
+        clock.now = float(second)
+        console.show(f"{second}")
+    said = [int(line) for line in stream.getvalue().splitlines()]
+    assert said[:4] == [10, 20, 40, 80]
+    assert len(said) <= 16
+    assert max(after - before for before, after in pairwise(said)) <= 600
+
+
+def test_what_stays_is_said_at_once_and_counts_as_a_sign_of_life() -> None:
+    clock, stream = Clock(), io.StringIO()
+    console = Console(stream, clock)
+    clock.now = 9.0
+    console.say("questions")
+    clock.now = 15.0
+    console.show("soon")
+    assert stream.getvalue() == "questions\n"
+    clock.now = 19.5
+    console.show("due")
+    console.end("done")
+    assert stream.getvalue().splitlines() == ["questions", "due", "done"]
+
+
+def test_an_error_comes_below_the_line_that_was_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    console = Console(terminal, Clock())
+    console.show("answers: 1/3 shards")
+    console.leave()
+    terminal.write("error: no space left\n")
+    console.leave()
+    assert screen_of(terminal.getvalue().replace("\n", "\r\n")) == ["answers: 1/3 shards", "error: no space left", ""]
