@@ -12,8 +12,10 @@ from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, StorageError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.lm.loading import pin_revision
+from raycalib.lm.logits import LOGITS_VERSION
 from raycalib.lm.model_check import check_model
 from raycalib.lm.names import DtypeName, ModelSource, find_model
+from raycalib.lm.query_tokens import query_limit
 from raycalib.prompts import QUERY_VERSION
 from raycalib.records import ANSWER, FEATURES, SCORED
 from raycalib.reports import print_summary
@@ -65,6 +67,8 @@ class Pipeline:
         # Resolved here, so that shards of a CPU run and of a GPU run never share a directory.
         automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
         self.dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
+        # One length for all that read a query, so that a text is scored as it was tuned on.
+        self.query_tokens = query_limit(config.max_tokens, config.tuning.max_tokens)
         self.labelling = Labelling(
             config.grader, config.judge, self.out, self.cluster, self._judge_model(), asks=not config.estimate
         )
@@ -212,6 +216,7 @@ class Pipeline:
             "weights": model.fingerprint(),
             "dtype": self.dtype,
             "query": QUERY_VERSION,
+            "logits": LOGITS_VERSION,
             "max_tokens": self.config.max_tokens,
         }
 
@@ -237,8 +242,8 @@ class Pipeline:
             name="features",
             variant=model.slug,
             worker=FeatureWorker,
-            config=self._worker_config(model),
-            identity=self._identity(model),
+            config=replace(self._worker_config(model), max_tokens=self.query_tokens),
+            identity=self._identity(model) | {"max_tokens": self.query_tokens},
             schema=FEATURES,
             needs_model=True,
             cut_column="n_query_cut",
@@ -253,7 +258,7 @@ class Pipeline:
                 self.dtype,
                 style,
                 labelled[model.name],
-                replace(self.config.tuning, method=method),
+                replace(self.config.tuning, method=method, max_tokens=self.query_tokens),
                 self.config.seed,
                 self.out,
             )
@@ -270,8 +275,8 @@ class Pipeline:
             name="scored",
             variant=model.slug,
             worker=TunedQueryWorker,
-            config=self._worker_config(model, jobs),
-            identity=self._identity(model) | {"adapters": [job.key for job in jobs]},
+            config=replace(self._worker_config(model, jobs), max_tokens=self.query_tokens),
+            identity=self._identity(model) | {"max_tokens": self.query_tokens, "adapters": [job.key for job in jobs]},
             schema=SCORED,
             needs_model=True,
             cut_column="n_query_cut",

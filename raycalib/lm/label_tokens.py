@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from raycalib.errors import ModelError
 from raycalib.prompts import NO_LABEL, YES_LABEL, query_text
@@ -56,22 +53,6 @@ def query_label_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     if no == yes:
         raise ModelError(f"the labels {NO_LABEL!r} and {YES_LABEL!r} start with the same token {no}")
     return no, yes
-
-
-def label_logits(head: nn.Module, states: Tensor, tokens: Sequence[int]) -> Tensor:
-    """(B, len(tokens)) float32 logits of a few tokens from (B, H) final states.
-
-    Multiplied in float32: a bfloat16 head would round logits of 16 to 32 to steps of 0.125 and tie confidences.
-    """
-    weight, bias = head.weight, getattr(head, "bias", None)
-    chosen = list(tokens)
-    return functional.linear(states.float(), weight[chosen].float(), None if bias is None else bias[chosen].float())
-
-
-def soft_capped(logits: Tensor, config: PreTrainedConfig) -> Tensor:
-    """The logits as the model itself would give them: some bound theirs (``final_logit_softcapping``, as Gemma 2)."""
-    cap = getattr(config.get_text_config(), "final_logit_softcapping", None)
-    return torch.tanh(logits / cap) * cap if cap else logits
 
 
 def letter_tokens(tokenizer: PreTrainedTokenizerBase, letters: Sequence[str]) -> list[int]:

@@ -6,6 +6,9 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from raycalib.lm.label_tokens import common_prefix_length
 
+WINDOW_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""Of a configuration, the first that it has."""
+
 
 class FittedText(NamedTuple):
     """Token ids that fit.
@@ -26,7 +29,8 @@ def context_window(model: PreTrainedModel, at_most: int | None = None) -> int | 
 
 def window_of(config: PreTrainedConfig, at_most: int | None = None) -> int | None:
     """The same from a model's configuration alone."""
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None)
+    text = config.get_text_config()
+    positions = next((limit for name in WINDOW_NAMES if (limit := getattr(text, name, None))), None)
     known = [int(limit) for limit in (positions, at_most) if limit]
     return min(known, default=None)
 

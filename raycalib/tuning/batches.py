@@ -18,8 +18,9 @@ from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
 from raycalib.lm.packed import PackedRow
-from raycalib.lm.window import fit_left, without_left
-from raycalib.prompts import Example, query_text
+from raycalib.lm.query_tokens import QueryTokens, query_tokens
+from raycalib.lm.window import without_left
+from raycalib.prompts import Example
 
 
 class TooLongError(ValueError):
@@ -60,24 +61,25 @@ def tuning_row(
 ) -> tuple[TuningRow, int]:
     """The row of one labelled answer, and how many tokens of its context were cut from the left to fit.
 
-    The few-shot header is not read, as in the paper. Target prompt, answers and query are never cut.
+    The few-shot header is not read, as in the paper. Target prompt, answers and query are never cut. The query is cut
+    as scoring cuts it; the text with the true answer at the same place, or further on where it is longer still.
 
     Raises:
         TooLongError: they alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
-    query_ids = list(tokenizer(query_text(plain.text(), answer))["input_ids"])
-    context_ids = list(tokenizer(plain.text())["input_ids"])
+    read = _query_tokens(tokenizer, plain, answer, max_tokens)
     kl_ids = list(tokenizer(plain.answered(plain.target))["input_ids"])
+    context_ids = list(tokenizer(plain.text())["input_ids"])
     n_target = len(kl_ids) - common_prefix_length(context_ids, kl_ids)
-    cut = max(0, len(query_ids) - max_tokens, len(kl_ids) - max_tokens)
+    cut = max(read.n_cut, len(kl_ids) - max_tokens)
     if cut:
         head = tokenizer(plain.context.lstrip())["input_ids"]
-        before = min(common_prefix_length(head, ids) for ids in (query_ids, kl_ids))
-        query_ids, kl_ids = (without_left(tokenizer, ids, min(cut, before - 1)) for ids in (query_ids, kl_ids))
-        if max(len(query_ids), len(kl_ids)) > max_tokens:
+        kl_ids = without_left(tokenizer, kl_ids, min(cut, common_prefix_length(head, kl_ids) - 1))
+        if len(kl_ids) > max_tokens:
             raise TooLongError(f"what follows the question is longer than {max_tokens} tokens")
-    row = TuningRow(row_id=row_id, query_ids=tuple(query_ids), kl_ids=tuple(kl_ids), n_target=n_target, label=label)
+    query_ids = tuple(read.query)
+    row = TuningRow(row_id=row_id, query_ids=query_ids, kl_ids=tuple(kl_ids), n_target=n_target, label=label)
     return row, cut
 
 
@@ -86,17 +88,21 @@ def answer_row(
 ) -> tuple[TuningRow, int]:
     """As ``tuning_row``, for a classifier on the state after the answer: no query is asked, and there is no KL text.
 
+    It is cut where a query about it would be, as in scoring.
+
     Raises:
-        TooLongError: target prompt and answer alone are longer than ``max_tokens``.
+        TooLongError: target prompt, answer and query alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
+    read = _query_tokens(tokenizer, plain, answer, max_tokens)
+    return TuningRow(row_id=row_id, query_ids=tuple(read.answered), kl_ids=(), n_target=0, label=label), read.n_cut
+
+
+def _query_tokens(tokenizer: PreTrainedTokenizerBase, plain: Example, answer: str, max_tokens: int) -> QueryTokens:
     try:
-        ids, cut = fit_left(
-            tokenizer, f"{plain.text()} {answer}".strip(), f"{plain.target_prompt} {answer}".rstrip(), max_tokens
-        )
+        return query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
     except ValueError as error:
         raise TooLongError(str(error)) from error
-    return TuningRow(row_id=row_id, query_ids=tuple(ids), kl_ids=(), n_target=0, label=label), cut
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,8 @@ class TuningSettings:
         max_grad_norm: gradients are clipped to this norm.
         kl_decay: weight of the divergence from the base model on the true answers, of ``lora_prompt``; 0 leaves it out.
         kl_kind: ``jsd``, ``forward`` KL(base ‖ tuned) or ``reverse`` KL(tuned ‖ base).
-        max_tokens: longer texts lose the left of their context, never their query.
+        max_tokens: longer texts lose the left of their context, never their query; in tuning, features and scoring
+            alike. The run's own ``max_tokens`` and the model's window may be smaller.
         eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps; the
             best step is kept.
         checkpoint_every: a checkpoint is written after every so many steps.

@@ -14,6 +14,7 @@ from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
 from raycalib.lm.batching import length_batches, tokens_at_once
 from raycalib.lm.label_tokens import query_label_tokens
+from raycalib.lm.logits import state_size
 from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, collate
@@ -22,7 +23,7 @@ from raycalib.tuning.data_order import DataOrder
 from raycalib.tuning.deepspeed_engine import make_engine
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
-from raycalib.tuning.layout_check import check_layout
+from raycalib.tuning.layout_check import check_layout, check_tuned_logits
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.pace import Pace, peak_memory_gib
 from raycalib.tuning.probe import Probe
@@ -127,7 +128,7 @@ class Tuner:
             reference or checkpoints / "reference",
             model_key or key,
             data.train,
-            model.config.hidden_size,
+            state_size(model),
             (dtype or model.dtype) if of_states == "model" else getattr(torch, of_states),
         )
         self.state = world.from_first(lambda: load_newest(checkpoints, key, self.hooks.say))
@@ -135,6 +136,7 @@ class Tuner:
             set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)
         check_layout(self.engine, self.objective, data.train[0], world.device)
+        check_tuned_logits(self.engine, self.objective, data.train[0], world.device)
         if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
             compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.show)
@@ -292,7 +294,7 @@ def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Pr
         return None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stable_seed("head", seed))
-        return Probe(model.config.hidden_size).to(model.device)
+        return Probe(state_size(model)).to(model.device)
 
 
 def _with(state: TrainingState, **changes: object) -> TrainingState:

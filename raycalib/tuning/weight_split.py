@@ -33,7 +33,8 @@ def split_weights(objective: CalibrationObjective, config: dict[str, Any], dtype
             if not is_split and not parameter.requires_grad and parameter.dtype == stored:
                 parameter.data = parameter.data.to(dtype)
         deepspeed.zero.Init(module=piece, config_dict_or_path=config)
-    objective.label_weight = objective.label_weight.to(dtype).float()  # rounded as the head's other rows
+    if objective.label_weight is not None:
+        objective.label_weight = objective.label_weight.to(dtype).float()  # rounded as the head's other rows
     if objective.label_bias is not None:
         objective.label_bias = objective.label_bias.to(dtype).float()
 

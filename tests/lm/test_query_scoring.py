@@ -1,3 +1,4 @@
+import copy
 import random
 
 import numpy as np
@@ -6,7 +7,8 @@ from tokenizers import Tokenizer, decoders, models
 import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from raycalib.lm.query_scoring import QueryScorer
+from raycalib.lm.engines.memory import TOO_LARGE
+from raycalib.lm.query_scoring import NOT_FINITE, QueryScorer
 from raycalib.prompts import open_ended_context, query_text
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -93,3 +95,69 @@ def test_no_rows(tiny_llama: TinyLlama) -> None:
 def test_texts_and_answers_must_pair(tiny_llama: TinyLlama) -> None:
     with pytest.raises(ValueError, match="zip"):
         QueryScorer(*tiny_llama).score(TEXTS, ANSWERS[:-1])
+
+
+def test_where_memory_runs_out_batches_shrink_and_results_are_the_same(
+    tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = QueryScorer(*tiny_llama)
+    whole = scorer.score(TEXTS, ANSWERS)
+    forward = tiny_llama[0].model.forward
+
+    def small(input_ids: torch.Tensor, **named: object) -> object:
+        if len(input_ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return forward(input_ids=input_ids, **named)
+
+    monkeypatch.setattr(tiny_llama[0].model, "forward", small)
+    parts = scorer.score(TEXTS, ANSWERS)
+    assert scorer.budget.n_halved > 0
+    assert parts.errors == whole.errors == [None] * len(TEXTS)
+    np.testing.assert_allclose(parts.logits, whole.logits, atol=1e-5)
+    np.testing.assert_allclose(parts.states, whole.states, atol=1e-5)
+    budget = scorer.budget.tokens
+    scorer.score(TEXTS, ANSWERS)
+    assert scorer.budget.tokens == budget  # known by now
+
+
+def test_a_row_that_does_not_fit_alone_costs_itself_alone(
+    tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = QueryScorer(*tiny_llama)
+    whole = scorer.score(TEXTS, ANSWERS)
+    forward = tiny_llama[0].model.forward
+    longest = max(
+        range(len(TEXTS)), key=lambda index: len(tiny_llama[1](query_text(TEXTS[index], ANSWERS[index]))["input_ids"])
+    )
+    most = len(tiny_llama[1](query_text(TEXTS[longest], ANSWERS[longest]))["input_ids"]) - 1
+
+    def small(input_ids: torch.Tensor, **named: object) -> object:
+        if input_ids.shape[1] > most:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes")
+        return forward(input_ids=input_ids, **named)
+
+    monkeypatch.setattr(tiny_llama[0].model, "forward", small)
+    scores = scorer.score(TEXTS, ANSWERS)
+    assert [index for index, error in enumerate(scores.errors) if error] == [longest]
+    assert scores.errors[longest] == TOO_LARGE
+    others = [index for index in range(len(TEXTS)) if index != longest]
+    np.testing.assert_allclose(scores.logits[others], whole.logits[others], atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_row_whose_logits_are_not_finite_costs_itself_alone(tiny_llama: TinyLlama, value: float) -> None:
+    whole = QueryScorer(*tiny_llama).score(TEXTS, ANSWERS)
+    model = copy.deepcopy(tiny_llama[0])
+    scorer = QueryScorer(model, tiny_llama[1])
+    ids = [
+        set(tiny_llama[1](query_text(text, answer))["input_ids"]) for text, answer in zip(TEXTS, ANSWERS, strict=True)
+    ]
+    alone = sorted(ids[3] - set().union(*ids[:3], *ids[4:]))
+    with torch.no_grad():
+        model.model.embed_tokens.weight[alone[0]] = value
+    scores = scorer.score(TEXTS, ANSWERS)
+    assert scores.errors == [None, None, None, NOT_FINITE, None, None]
+    assert np.isnan(scores.logits[3]).all()
+    assert np.isnan(scores.states[3]).all()
+    others = [0, 1, 2, 4, 5]
+    np.testing.assert_allclose(scores.logits[others], whole.logits[others], atol=1e-5)

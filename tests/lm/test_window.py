@@ -98,5 +98,9 @@ def test_a_long_query_is_scored_as_what_is_left_of_it(tiny_llama: TinyLlama, ans
 
 
 def test_a_query_that_cannot_fit_is_an_error_of_its_row(tiny_llama: TinyLlama) -> None:
-    with pytest.raises(ValueError, match="too long"):
-        QueryScorer(*tiny_llama, max_tokens=20).score([TEXT], ["Paris"])
+    scores = QueryScorer(*tiny_llama, max_tokens=40).score([TEXT, "x\nAnswer:"], ["Paris and Rome " * 9, "y"])
+    assert scores.errors[0] is not None
+    assert scores.errors[0].startswith("ValueError: too long: what follows the question takes")
+    assert scores.errors[1] is None
+    assert np.isnan(scores.logits[0]).all()
+    assert np.isfinite(scores.logits[1]).all()

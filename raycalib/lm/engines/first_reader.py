@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from raycalib.lm.batching import pad_left
+from raycalib.lm.logits import decoder_of
 from raycalib.lm.packed import LastLayerReads
 
 
@@ -15,7 +16,7 @@ class FirstReader:
 
     def __init__(self, model: PreTrainedModel, pad: int) -> None:
         self.model, self.pad = model, pad
-        self._reads = LastLayerReads(getattr(model, "model", model))
+        self._reads = LastLayerReads(decoder_of(model))
 
     def logits(self, texts: Sequence[Sequence[int]], cache: DynamicCache | None) -> Tensor:
         """(B, V) logits behind each text; its keys and values go to the cache."""

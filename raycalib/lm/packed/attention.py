@@ -113,14 +113,14 @@ def packed_attention(
     Raises:
         ModelError: the model has attention sinks.
     """
+    if packed_rows is None and softcap is not None:
+        return _soft_capped(query, key, value, attention_mask, _Scores(scaling, sliding_window, softcap)), None
     if packed_rows is None:
-        extra = {"sliding_window": sliding_window, "softcap": softcap} | others
+        extra = {"sliding_window": sliding_window} | others
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **extra)
     if others.get("s_aux") is not None:
         raise ModelError("model: attention sinks cannot be tuned yet; choose another model")
-    groups = query.shape[1] // key.shape[1]
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    key, value = _for_all_heads(query, key, value)
     scores = _Scores(scaling, sliding_window, softcap)
     sizes = [size for row in packed_rows for size in (row.n_trunk, row.n_branch)]
     keys, values = key.split(sizes, dim=2), value.split(sizes, dim=2)
@@ -131,6 +131,44 @@ def packed_attention(
     queries, places = query.index_select(2, read).split(counts, dim=2), read.split(counts)
     attended = _attend_rows(packed_rows, queries, keys, values, scores, places)
     return torch.zeros_like(query).index_copy(2, read, attended).transpose(1, 2), None
+
+
+def _soft_capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scores: _Scores) -> Tensor:
+    """Ordinary attention with a bound, which PyTorch's kernels do not know; (B, N, A, D).
+
+    Args:
+        query: (B, A, N, D).
+        key, value: (B, A or fewer, keys, D).
+        mask: (B, 1, N, keys), True or 0 where a token is seen; None is causal.
+        scores: how weights are made.
+    """
+    key, value = _for_all_heads(query, key, value)
+    n_query, n_key = query.shape[2], key.shape[2]
+    if mask is None:
+        mask = _causal_mask(
+            torch.arange(n_key - n_query, n_key, device=query.device), n_key, scores.window, query.dtype
+        )
+    elif mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=query.dtype, device=query.device).masked_fill_(
+            ~mask, torch.finfo(query.dtype).min
+        )
+    return _bounded(query, key, value, scores, mask).transpose(1, 2)
+
+
+def _for_all_heads(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values once per query head."""
+    groups = query.shape[1] // key.shape[1]
+    if groups == 1:
+        return key, value
+    return key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+
+
+def _bounded(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, mask: Tensor) -> Tensor:
+    """Attention whose scores have a bound."""
+    assert scores.softcap is not None
+    products = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if scores.scaling is None else scores.scaling)
+    weights = (scores.softcap * torch.tanh(products / scores.softcap) + mask).softmax(dim=-1, dtype=torch.float32)
+    return weights.to(query.dtype) @ value
 
 
 def _attend_rows(
@@ -176,9 +214,7 @@ def _causal(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, asked: T
     mask = _causal_mask(asked, n_key, window, query.dtype)
     if scores.softcap is None:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scores.scaling)
-    products = query @ key.transpose(2, 3) * (query.shape[3] ** -0.5 if scores.scaling is None else scores.scaling)
-    weights = (scores.softcap * torch.tanh(products / scores.softcap) + mask).softmax(dim=-1, dtype=torch.float32)
-    return weights.to(query.dtype) @ value
+    return _bounded(query, key, value, scores, mask)
 
 
 def _causal_mask(asked: Tensor, n_key: int, window: int | None, dtype: torch.dtype) -> Tensor:

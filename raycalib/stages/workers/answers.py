@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation
+from raycalib.lm.engines.transformers_engine import GreedyGenerator
+from raycalib.lm.logits_check import check_query_logits
 from raycalib.prompts import sanitize
 from raycalib.records import Row
 from raycalib.stages.workers.model import ModelWorkerConfig, load_engine
@@ -14,7 +16,14 @@ class AnswerWorker:
     """Question records → answer records."""
 
     def __init__(self, config: ModelWorkerConfig) -> None:
+        """Loads the model.
+
+        Raises:
+            ModelError: it cannot be loaded, or its query logits could not be read later: better said before it answers.
+        """
         self.engine = load_engine(config)
+        if isinstance(self.engine, GreedyGenerator):
+            check_query_logits(self.engine.model, self.engine.tokenizer)
         self.model_name = config.source.name
         self._counted = TokenCounts()
 

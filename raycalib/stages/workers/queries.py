@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 
-from raycalib.lm.query_scoring import QueryScorer, QueryScores
+import numpy as np
+
+from raycalib.lm.query_scoring import NOT_FINITE, QueryScorer, QueryScores
 from raycalib.records import Row
 from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
 from raycalib.stages.workers.rows import all_or_each, queried_text
@@ -24,10 +26,10 @@ class FeatureWorker:
 
     def _scored(self, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)
+        scored = _with_logits(rows, scores.logits, scores)
         return [
-            row
-            | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut, "feature": state.tolist()}
-            for row, pair, cut, state in zip(rows, scores.logits, scores.n_cut, scores.states, strict=True)
+            row | {"feature": None if error else state.tolist()}
+            for row, state, error in zip(scored, scores.states, scores.errors, strict=True)
         ]
 
 
@@ -63,16 +65,23 @@ class TunedQueryWorker:
 
     def _scored(self, head: Probe | None, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, rows)
-        logits = scores.logits if head is None else head.logits(scores.states)
-        return [
-            row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut}
-            for row, pair, cut in zip(rows, logits, scores.n_cut, strict=True)
-        ]
+        return _with_logits(rows, scores.logits if head is None else head.logits(scores.states), scores)
 
 
 def _score(scorer: QueryScorer, rows: Sequence[Row]) -> QueryScores:
     texts, answers = [queried_text(row) for row in rows], [row["answer"] for row in rows]
     return scorer.score(texts, answers, [row["target_prompt"] for row in rows])
+
+
+def _with_logits(rows: Sequence[Row], logits: np.ndarray, scores: QueryScores) -> list[Row]:
+    """The rows with their logits; one without, or with logits that are not finite, fails alone."""
+    done = []
+    for row, pair, cut, error in zip(rows, logits, scores.n_cut, scores.errors, strict=True):
+        if error is None and np.isfinite(pair).all():
+            done.append(row | {"logit_no": float(pair[0]), "logit_yes": float(pair[1]), "n_query_cut": cut})
+        else:
+            done.append(row | _no_scores(row, error or NOT_FINITE))
+    return done
 
 
 def _no_scores(row: Row, error: str) -> Row:

@@ -1,0 +1,102 @@
+"""Checks once per load that query logits are those of the model's own forward pass."""
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from raycalib.errors import ModelError
+from raycalib.lm.engines.memory import is_out_of_memory
+from raycalib.lm.label_tokens import query_label_tokens
+from raycalib.lm.loading import pad_token_id
+from raycalib.lm.logits import final_states, head_of, label_logits
+from raycalib.prompts import query_text
+
+QUERIES = (
+    query_text("Question: 2 + 2?\nAnswer:", "4"),
+    query_text("Question: What is the capital of France, and of which country is it not?\nAnswer:", "Paris"),
+)
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 0.01, torch.bfloat16: 0.03}
+"""Largest difference of a logit, as a share of the largest: the model rounds its own to its dtype."""
+PADDED_TOLERANCE = TOLERANCE | {torch.float16: 0.05, torch.bfloat16: 0.1}
+"""The same in a batch with padding, for which other kernels compute the layers."""
+
+UNREADABLE = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What a model does that is not built as it is read."""
+
+
+@torch.inference_mode()
+def check_query_logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Compares query logits as ``QueryScorer`` computes them with the model's own, on real queries.
+
+    Raises:
+        ModelError: they differ, are not finite, or cannot be had.
+    """
+    labels = list(query_label_tokens(tokenizer))
+    pad_id = pad_token_id(tokenizer)
+    texts = [list(tokenizer(query)["input_ids"]) for query in QUERIES]
+    head_of(model)  # its own error names what is missing
+    try:
+        own = [_plain(model, ids) for ids in texts]
+        alone = [_rebuilt(model, [ids], pad_id, labels)[0] for ids in texts]
+        padded = list(_rebuilt(model, texts, pad_id, labels))
+    except UNREADABLE as error:
+        if is_out_of_memory(error):
+            raise
+        raise cannot_be_read(model, error) from error
+    for found, tolerance in ((alone, TOLERANCE), (padded, PADDED_TOLERANCE)):
+        for row, expected in zip(found, own, strict=True):
+            check_logits(model, row, expected[labels], float(expected.abs().max()), tolerance[model.dtype])
+
+
+def _plain(model: PreTrainedModel, ids: list[int]) -> Tensor:
+    """(V,) float32 logits behind one text, by the model's own forward."""
+    logits: Tensor = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1]
+    return logits.float()
+
+
+def _rebuilt(model: PreTrainedModel, texts: list[list[int]], pad_id: int, labels: list[int]) -> Tensor:
+    """(B, 2) float32 query logits of hidden states, as they are scored."""
+    states = final_states(model, texts, pad_id)
+    return label_logits(model, states[torch.arange(len(texts)), [len(text) - 1 for text in texts]], labels)
+
+
+def check_logits(model: PreTrainedModel, found: Tensor, own: Tensor, largest: float, tolerance: float) -> None:
+    """Compares logits with the model's own at the same places.
+
+    Args:
+        model: for the error.
+        found: as raycalib computes them.
+        own: of the model's forward.
+        largest: of the model's logits there, in size.
+        tolerance: of a difference, as a share of ``largest``.
+
+    Raises:
+        ModelError: they differ by more, or are not finite.
+    """
+    name = type(model).__name__
+    if not (bool(torch.isfinite(own).all()) and bool(torch.isfinite(found).all())):
+        raise ModelError(
+            f"model: the logits of {name} for a plain query are not finite (NaN or infinite); look at its weights, "
+            "or use --dtype float32"
+        )
+    worst = float((found.float() - own.float()).abs().max())
+    if not worst <= tolerance * largest:
+        raise ModelError(
+            f"model: {name} makes its logits of hidden states in a way that raycalib does not know (query logits "
+            f"{_shown(found)}, by its own forward {_shown(own)}), so its confidences would be wrong; choose another "
+            "model, or report its architecture"
+        )
+
+
+def cannot_be_read(model: PreTrainedModel, error: Exception) -> ModelError:
+    """What to raise where a model's parts are not those that are read."""
+    cause = (str(error).strip().splitlines() or [""])[0]
+    return ModelError(
+        f"model: hidden states and query logits of {type(model).__name__} cannot be read: {type(error).__name__}: "
+        f"{cause}; choose a decoder with attention alone: Llama, Mistral, Qwen …"
+    )
+
+
+def _shown(logits: Tensor) -> str:
+    return " ".join(f"{value:.4g}" for value in logits.flatten()[:2].tolist())

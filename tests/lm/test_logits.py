@@ -1,0 +1,107 @@
+"""Query logits of many architectures against their own forward passes."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from raycalib.errors import ModelError
+from raycalib.lm.label_tokens import query_label_tokens
+from raycalib.lm.logits import LogitRule, logit_rule, state_size
+from raycalib.lm.logits_check import check_query_logits
+from raycalib.lm.query_scoring import QueryScorer
+from raycalib.prompts import query_text
+from tests.lm.architectures import CONFIGS, tiny_model
+
+TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
+TEXTS = ["Question: What is the capital of France?\nAnswer:", "Question: x\nAnswer:", "Question: Japan?\nAnswer:"]
+ANSWERS = ["Paris", "a long answer: of several words", ""]
+every = pytest.mark.parametrize("name", CONFIGS)
+
+
+@torch.no_grad()
+def own_logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    """(N, 2) by one plain forward per query."""
+    labels = list(query_label_tokens(tokenizer))
+    queries = [query_text(text, answer) for text, answer in zip(TEXTS, ANSWERS, strict=True)]
+    ids = [torch.tensor([tokenizer(query)["input_ids"]]) for query in queries]
+    return torch.stack([model(input_ids=row).logits[0, -1, labels].float() for row in ids])
+
+
+@every
+def test_query_logits_are_those_of_the_models_own_forward(name: str, tiny_llama: TinyLlama) -> None:
+    tokenizer = tiny_llama[1]
+    model = tiny_model(name, len(tokenizer))
+    own = own_logits(model, tokenizer).numpy()
+    scores = QueryScorer(model, tokenizer).score(TEXTS, ANSWERS)
+    assert np.abs(own[:, 1] - own[:, 0]).min() > 1e-3  # else the comparison says little
+    np.testing.assert_allclose(scores.logits, own, rtol=1e-4, atol=1e-5)
+    assert scores.errors == [None] * len(TEXTS)
+    assert scores.states.shape == (len(TEXTS), 32 if name == "opt" else 64)
+
+
+@pytest.mark.parametrize("name", ["granite", "cohere", "gemma2", "llama"])
+def test_in_bfloat16_they_are_the_same_within_rounding(name: str, tiny_llama: TinyLlama) -> None:
+    tokenizer = tiny_llama[1]
+    model = tiny_model(name, len(tokenizer)).to(torch.bfloat16)
+    own = own_logits(model, tokenizer).numpy()
+    scores = QueryScorer(model, tokenizer).score(TEXTS, ANSWERS)
+    np.testing.assert_allclose(scores.logits, own, atol=0.1 * np.abs(own).max())
+
+
+@pytest.mark.parametrize("name", ["granite", "cohere", "hyperclovax", "gemma2"])
+def test_a_rule_that_is_not_known_is_refused_before_the_first_row(
+    name: str, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raycalib.lm.logits.logit_rule", lambda model: LogitRule())
+    with pytest.raises(ModelError, match=r"makes its logits of hidden states in a way that raycalib does not know"):
+        QueryScorer(tiny_model(name, len(tiny_llama[1])), tiny_llama[1])
+
+
+def test_logits_that_are_not_finite_on_a_plain_query_are_refused(tiny_llama: TinyLlama) -> None:
+    model = copy.deepcopy(tiny_llama[0])
+    with torch.no_grad():
+        model.lm_head.weight[query_label_tokens(tiny_llama[1])[0]] = torch.inf
+    with pytest.raises(ModelError, match=r"LlamaForCausalLM for a plain query are not finite"):
+        check_query_logits(model, tiny_llama[1])
+
+
+def test_a_model_without_a_head_is_refused_with_the_cause(tiny_llama: TinyLlama) -> None:
+    with pytest.raises(ModelError, match=r"LlamaModel does not tell its decoder from its language-model head"):
+        QueryScorer(tiny_llama[0].model, tiny_llama[1])
+
+
+def test_a_head_with_an_adapter_of_its_own_is_read_as_it_is(tiny_llama: TinyLlama) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = copy.deepcopy(tiny_llama[0])
+    plain = own_logits(model, tiny_llama[1])
+    adapted = get_peft_model(model, LoraConfig(target_modules=["lm_head"], r=2)).eval()
+    with torch.no_grad():
+        for part_name, part in adapted.named_parameters():
+            if "lora_B" in part_name:
+                part.fill_(0.5)
+    own = own_logits(model, tiny_llama[1])
+    assert float((own - plain).abs().max()) > 0.01
+    found = QueryScorer(model, tiny_llama[1]).score(TEXTS, ANSWERS).logits
+    np.testing.assert_allclose(found, own.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_rules_by_configuration(tiny_llama: TinyLlama) -> None:
+    rules = {name: logit_rule(tiny_model(name, 16)) for name in ("llama", "granite", "cohere", "hyperclovax", "gemma2")}
+    assert rules == {
+        "llama": LogitRule(),
+        "granite": LogitRule(1 / 8),
+        "cohere": LogitRule(0.0625),
+        "hyperclovax": LogitRule(4.0),
+        "gemma2": LogitRule(1.0, 2.0),
+    }
+    assert state_size(tiny_llama[0]) == tiny_llama[0].config.hidden_size
+
+
+def test_a_cap_bounds_what_was_scaled() -> None:
+    found = LogitRule(0.5, 2.0).apply(torch.tensor([4.0, -400.0]))
+    torch.testing.assert_close(found, torch.tensor([2 * np.tanh(1.0), -2.0], dtype=torch.float32))
