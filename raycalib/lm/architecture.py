@@ -7,10 +7,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from raycalib.errors import ModelError
+from raycalib.lm.logits import decoder_of
 from raycalib.lm.names import ModelSource
-
-DECODER = "model"
-"""The module that gives final hidden states, after the last norm, from which the query's logits are computed."""
 
 
 def check_scored(model: PreTrainedModel, source: ModelSource) -> None:
@@ -20,17 +18,15 @@ def check_scored(model: PreTrainedModel, source: ModelSource) -> None:
         ModelError: it lacks a part, with its name.
     """
     lacking = []
-    if not isinstance(getattr(model, DECODER, None), nn.Module):
+    if decoder_of(model) is model:
         others = ", ".join(name for name, _ in model.named_children())
-        lacking.append(f"no module {DECODER!r} that gives final hidden states (it has {others})")
-    if model.get_output_embeddings() is None:
-        lacking.append("no language-model head")
-    if not isinstance(getattr(model.config, "hidden_size", None), int):
-        lacking.append("no hidden_size in its configuration")
+        lacking.append(f"no decoder apart from its head that gives final hidden states (it has {others})")
+    if not isinstance(getattr(model.get_output_embeddings(), "in_features", None), int):
+        lacking.append("no linear language-model head")
     if lacking:
         raise ModelError(
             f"model: {source.described} is a {type(model).__name__}, whose query cannot be scored: it has "
-            f"{' and '.join(lacking)}; choose a model built as Llama, Mistral, Qwen, Gemma, Phi-3, OLMo or Granite"
+            f"{' and '.join(lacking)}; choose a causal language model, such as Llama, Mistral, Qwen or Gemma"
         )
 
 
