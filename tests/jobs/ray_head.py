@@ -26,7 +26,8 @@ class RayHead:
     process: psutil.Process
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -37,7 +38,7 @@ def ray_head(folder: Path) -> Iterator[RayHead]:
     """Starts a head of two CPUs whose files lie in the folder, and ends it with all its processes."""
     token = folder / "token"
     token.write_text("a" * 64)
-    port, dashboard = _free_port(), _free_port()
+    port, dashboard = free_port(), free_port()
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment["PATH"] = f"{RAY.parent}{os.pathsep}{environment['PATH']}"  # a job's ``python``
