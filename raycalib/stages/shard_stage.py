@@ -162,7 +162,7 @@ def _one_pass(stage: ShardStage, source: StageOutput, place: Location, missing: 
             )
             return mapped.iter_rows()
         size = cluster.pool_size(len(missing), gpus, waits_for_server=stage.shards_at_once > 1)
-        at_once = min(stage.shards_at_once, math.ceil(len(missing) / size.initial))  # none for one, all for another
+        at_once = at_once_of(stage.shards_at_once, len(missing), size.initial)
         mapped = dataset.map_batches(
             ShardMap,
             fn_constructor_args=arguments,
@@ -180,6 +180,15 @@ def _one_pass(stage: ShardStage, source: StageOutput, place: Location, missing: 
             ray_remote_args_fn=_bounded_actor_retries,
         )
     return mapped.iter_rows()
+
+
+def at_once_of(most: int, n_shards: int, n_actors: int) -> int:
+    """Shards that each of the actors that are there at first takes at once; not all for one and none for another.
+
+    >>> at_once_of(8, 6, 2), at_once_of(8, 100, 2), at_once_of(1, 100, 2), at_once_of(8, 1, 2)
+    (3, 8, 1, 1)
+    """
+    return min(most, math.ceil(n_shards / n_actors))
 
 
 def _bounded_task_retries() -> dict[str, Any]:
