@@ -1,4 +1,4 @@
-"""The way of a worker's lines: its own to the driver's console, all others of its process to the run's logs.
+"""The way of a worker's lines: all to the run's logs, and its own to the driver's console too.
 
 Ray reads what workers print on every node and brings it to the driver. A line of ours is marked there; it is the only
 kind that is shown. Ray has no public place to take these lines; the names used here are those of its Ray Client.
@@ -65,15 +65,14 @@ class WorkerLines:
 
     def take(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
         """One batch of lines of one process; ``ignore_prefix`` is Ray's."""
-        others = []
+        kept = []
         for line in data["lines"]:
-            if line.startswith(MARK) and not data["is_err"] and self._shown(line.removeprefix(MARK)):
-                continue
-            others.append(line)
-            self._report_loss(line)
-        if others:
-            who = data.get("actor_name") or data.get("task_name") or "process"
-            self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), others)
+            ours = self._shown(line.removeprefix(MARK)) if line.startswith(MARK) and not data["is_err"] else None
+            kept.append(line if ours is None else ours)
+            if ours is None:
+                self._report_loss(line)
+        who = data.get("actor_name") or data.get("task_name") or "process"
+        self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), kept)
 
     def wait_for(self, texts: Collection[str], limit_s: float) -> None:
         """Waits until lines that begin so have ended, for the lines of the next stage to come below them."""
@@ -84,17 +83,18 @@ class WorkerLines:
                     return
             time.sleep(POLL_S)
 
-    def _shown(self, marked: str) -> bool:
+    def _shown(self, marked: str) -> str | None:
+        """The text of a line of ours, once it is shown."""
         try:
             record = json.loads(marked)
             kind, text = record["kind"], str(record["text"])
             {"say": self.console.say, "show": self.console.show, "end": self.console.end}[kind](text)
         except (ValueError, KeyError, TypeError, OSError):  # no line of ours, or whoever read ours is gone
-            return False
+            return None
         if kind == "end":
             with self._lock:
                 self._ended.add(text)
-        return True
+        return text
 
     def _report_loss(self, line: str) -> None:
         for sign, remark in LOST.items():

@@ -69,13 +69,14 @@ def kept(place: Path) -> str:
     return path.read_text()
 
 
-def test_lines_of_ours_are_shown_and_others_kept(taken: Any, tmp_path: Path) -> None:
+def test_lines_of_ours_are_shown_and_all_are_kept(taken: Any, tmp_path: Path) -> None:
     lines, stream, _ = taken
     lines.take(batch("loading", marked("say", "  tune m oe: 3 rows"), "done", actor_name="MapWorker"))
     lines.take(batch("Traceback (most recent call last):", is_err=True), ignore_prefix=True)
     assert stream.getvalue() == "  tune m oe: 3 rows\n"
     assert kept(tmp_path).splitlines() == [
         "MapWorker 7 10.0.0.1: loading",
+        "MapWorker 7 10.0.0.1:   tune m oe: 3 rows",
         "MapWorker 7 10.0.0.1: done",
         "process 7 10.0.0.1: Traceback (most recent call last):",
     ]
