@@ -1,7 +1,10 @@
 """Fakes that tests share: a tiny language model with a tokenizer of its own, in memory and on disk."""
 
+from collections.abc import Iterator
 import json
 from pathlib import Path
+import sys
+from typing import Any
 
 from hypothesis import settings
 import pytest
@@ -25,6 +28,24 @@ settings.load_profile("raycalib")
 def pytest_configure(config: pytest.Config) -> None:
     """PEFT 0.21 asks transformers 5.23 by a name that it deprecates; nothing of ours can avoid it."""
     config.addinivalue_line("filterwarnings", "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+
+
+def _ray_is_not_asked_for(*arguments: Any, **options: Any) -> None:
+    raise AssertionError("this test starts Ray: mark it ray, so that the unit tests stay quick")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests of the unit tier start no Ray, in a fixture neither."""
+    ray = sys.modules.get("ray")
+    if ray is None or item.get_closest_marker("ray"):
+        return (yield)
+    start = ray.init
+    ray.init = _ray_is_not_asked_for
+    try:
+        return (yield)
+    finally:
+        ray.init = start
 
 
 def training_texts() -> list[str]:

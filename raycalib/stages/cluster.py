@@ -55,7 +55,7 @@ class Cluster:
         context.max_errored_blocks = -1  # a shard that keeps killing its worker must not end the others
         if self.out is not None:
             RUN_LOGS.keep_in(self.out)
-        WORKER_LINES.follow()
+        WORKER_LINES.follow(others_are_shown=ray.is_initialized() and not self._connected_here)
         if ray.is_initialized():
             return
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
@@ -70,7 +70,7 @@ class Cluster:
                 f"ray.address: {address} does not answer: check host and port; where the cluster asks for a token, "
                 "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
             ) from error
-        WORKER_LINES.follow()
+        WORKER_LINES.follow(others_are_shown=False)
         self._connected_here, self._started_here = True, address == "local"
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         resources = ray.cluster_resources()
@@ -145,4 +145,5 @@ class Cluster:
         if self._connected_here and ray.is_initialized():
             ray.shutdown()
         self._connected_here = False
+        WORKER_LINES.leave()
         RUN_LOGS.close()

@@ -5,6 +5,7 @@ kind that is shown. Ray has no public place to take these lines; the names used 
 """
 
 from collections.abc import Collection, Mapping
+from functools import partial
 import json
 import sys
 import threading
@@ -21,6 +22,7 @@ from raycalib.run_logs import RUN_LOGS, RunLogs
 Kind = Literal["say", "show", "end"]
 MARK = "raycalib-line:"
 RAYS_HANDLER, OUR_HANDLER = "ray_print_logs", "raycalib"
+RAYS_PRINT = ray_worker.print_to_stdstream
 LOST = {
     "worker died or was killed": "a worker died; what it had is done again a bounded number of times",
     "killed due to memory pressure": "a node is short of memory, and Ray ended workers there",
@@ -51,26 +53,42 @@ class WorkerLines:
 
     def __init__(self, console: Console = CONSOLE, logs: RunLogs = RUN_LOGS) -> None:
         self.console, self.logs = console, logs
+        self._others_are_shown = False
         self._ended: set[str] = set()
         self._lock = threading.Lock()
         self._loss_said: dict[str, float] = {}
 
-    def follow(self) -> None:
-        """Stands where Ray would print on the terminal, for this connection and those to come."""
+    def follow(self, *, others_are_shown: bool) -> None:
+        """Stands where Ray would print on the terminal, for this connection and those to come.
+
+        Where Ray was started by others, lines of others go on to where they went.
+        """
+        self._others_are_shown = others_are_shown
         ray_worker.print_to_stdstream = self.take
         dispatcher = ray_logging.global_worker_stdstream_dispatcher
         for name in (RAYS_HANDLER, OUR_HANDLER):
             dispatcher.remove_handler(name)
         dispatcher.add_handler(OUR_HANDLER, self.take)
 
+    def leave(self) -> None:
+        """Gives Ray its place back."""
+        ray_worker.print_to_stdstream = RAYS_PRINT
+        dispatcher = ray_logging.global_worker_stdstream_dispatcher
+        dispatcher.remove_handler(OUR_HANDLER)
+        if ray.is_initialized():
+            dispatcher.add_handler(RAYS_HANDLER, partial(RAYS_PRINT, ignore_prefix=False))
+
     def take(self, data: Mapping[str, Any], ignore_prefix: bool = False) -> None:
         """One batch of lines of one process; ``ignore_prefix`` is Ray's."""
-        kept = []
+        kept, others = list[str](), list[str]()
         for line in data["lines"]:
             ours = self._shown(line.removeprefix(MARK)) if line.startswith(MARK) and not data["is_err"] else None
             kept.append(line if ours is None else ours)
             if ours is None:
+                others.append(line)
                 self._report_loss(line)
+        if others and self._others_are_shown:
+            RAYS_PRINT({**data, "lines": others}, ignore_prefix=ignore_prefix)
         who = data.get("actor_name") or data.get("task_name") or "process"
         self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), kept)
 

@@ -26,7 +26,7 @@ SMALL += [str(part) for split, most in LIMITS.items() for part in (f"--source.li
 HITS = {"worker": 0, "driver": 0}
 """Processes that were alive when they were killed, over all seeds."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ def cluster(tmp_path_factory) -> Iterator[RayHead]:
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_the_pipeline_runs_as_a_submitted_job_and_needs_the_token(cluster, tmp_path):
     submit = [RAY, "job", "submit", "--address", cluster.dashboard, "--working-dir", ".", "--"]

@@ -85,6 +85,7 @@ def assert_equal_summaries(left: list[dict[str, Any]], right: list[dict[str, Any
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.timeout(1800)
 def test_killed_in_every_stage_the_same_command_finishes_with_the_same_figures(tmp_path):
     calm, rough, log = tmp_path / "calm", tmp_path / "rough", tmp_path / "log"

@@ -108,6 +108,7 @@ def verdicts(model: Path, requests: list[Messages], cache: Path) -> list[str | N
 
 
 @pytest.mark.slow
+@pytest.mark.ray
 @pytest.mark.timeout(1200)
 def test_every_row_is_labelled_once_whatever_fails_and_dies(tmp_path: Path, port: int, model: Path) -> None:
     answers = [{"question": f"{i}?", "target": f"t{i}", "answer": f"t{i}" if i % 2 else "wrong"} for i in range(N_ROWS)]

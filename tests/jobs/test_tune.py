@@ -14,7 +14,7 @@ import torch
 
 from tests.jobs.processes import kill_family, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 300
 SEED = 5

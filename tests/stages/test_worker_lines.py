@@ -9,9 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from ray._private import ray_logging
 
 from raycalib.console import Console
 from raycalib.run_logs import RunLogs
+from raycalib.stages import worker_lines
 from raycalib.stages.worker_lines import MARK, WorkerLines
 from raycalib.storage import Location
 from tests.jobs.processes import kill_family, wait_for
@@ -80,6 +82,22 @@ def test_lines_of_ours_are_shown_and_all_are_kept(taken: Any, tmp_path: Path) ->
         "MapWorker 7 10.0.0.1: done",
         "process 7 10.0.0.1: Traceback (most recent call last):",
     ]
+
+
+def test_in_a_ray_that_others_started_their_lines_go_on_to_where_they_went(
+    taken: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, stream, _ = taken
+    printed = list[str]()
+    monkeypatch.setattr(worker_lines, "RAYS_PRINT", lambda data, ignore_prefix: printed.extend(data["lines"]))
+    lines.follow(others_are_shown=True)
+    try:
+        ray_logging.global_worker_stdstream_dispatcher.emit(batch("theirs", marked("say", "ours")))
+    finally:
+        lines.leave()
+    ray_logging.global_worker_stdstream_dispatcher.emit(batch("later"))
+    assert printed == ["theirs"]
+    assert stream.getvalue() == "ours\n"
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"kind": "quit", "text": "x"}', '{"kind": "say"}', "7"])
