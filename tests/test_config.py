@@ -21,7 +21,8 @@ from raycalib.tuning.settings import TuningSettings
         (
             "methods",
             ("magic",),
-            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, family_rate, lora_prompt, lora, "
+            "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, option_likelihood, "
+            "family_rate, lora_prompt, lora, "
             "probe",
         ),
         ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, contains, substring, judge"),
@@ -128,4 +129,5 @@ def test_a_configuration_is_plain_frozen_data() -> None:
 
 
 def test_methods_are_baselines_and_trained_ones() -> None:
-    assert DEFAULT_METHODS == ("zero_shot_query", "answer_likelihood", "family_rate", "lora_prompt", "probe")
+    baselines = ("zero_shot_query", "answer_likelihood", "option_likelihood", "family_rate")
+    assert (*baselines, "lora_prompt", "probe") == DEFAULT_METHODS

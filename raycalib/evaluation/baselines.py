@@ -4,31 +4,73 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import math
+from string import ascii_lowercase
+import sys
 
 from raycalib.records import Row
 
-PROBABILITY_FLOOR = 1e-6
+LEAST_LOG = -math.ulp(0.0)
+"""The logarithm nearest to that of 1 that float64 can tell from it: what is surer is as sure as this."""
+LEAST_ODDS = -sys.float_info.max
+"""Log-odds of what is impossible, finite so that they can be ranked and stored."""
 
 
 def log_odds(probability: float) -> float:
-    """log(p / (1 - p)), with p kept 1e-6 away from 0 and 1.
+    """log(p / (1 - p)), as far as float64 goes and never infinite.
 
     >>> log_odds(0.5)
     0.0
     """
-    bounded = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
-    return math.log(bounded) - math.log1p(-bounded)
+    if probability >= 1:
+        return odds_of_log(0.0)
+    return LEAST_ODDS if probability <= 0 else math.log(probability) - math.log1p(-probability)
+
+
+def odds_of_log(log_p: float) -> float:
+    """Log-odds of a probability given as its logarithm: log p - log(1 - p), strictly growing to the end of float64.
+
+    >>> round(odds_of_log(-1e-12), 3), round(odds_of_log(0.0), 3)
+    (27.631, 744.44)
+    """
+    bounded = max(min(log_p, LEAST_LOG), LEAST_ODDS)
+    return bounded - math.log(-math.expm1(bounded))
 
 
 def answer_log_odds(row: Row) -> float | None:
     """Log-odds of the probability that the model gave its answer (the product over its tokens).
 
-    Computed from the logarithm, so that very unlikely answers keep their order; None where there is no answer.
+    Computed from the logarithm, so that neither very likely nor very unlikely answers are tied; None where there is no
+    answer, or its likelihood is not a number.
     """
-    if row["log_likelihood"] is None:
+    if row["log_likelihood"] is None or math.isnan(row["log_likelihood"]):
         return None
-    log_p = min(float(row["log_likelihood"]), math.log1p(-PROBABILITY_FLOOR))
-    return log_p - math.log(-math.expm1(log_p))
+    return odds_of_log(float(row["log_likelihood"]))
+
+
+def option_log_odds(row: Row) -> float | None:
+    """Log-odds of the probability of the chosen option among the options' letters alone.
+
+    log p_chosen - log(sum of the others' p): what the model says to other tokens does not count. None where the answer
+    is not the letter of an option, or their likelihoods are not known.
+    """
+    logs = [float(each) for each in row["option_log_likelihoods"]]
+    chosen = _option(row["answer"], len(logs))
+    if chosen is None or len(logs) < 2 or any(math.isnan(each) for each in logs):
+        return None
+    others = logs[:chosen] + logs[chosen + 1 :]
+    highest = max(others)
+    if logs[chosen] == -math.inf:
+        return LEAST_ODDS
+    if highest == -math.inf:
+        return odds_of_log(0.0)
+    return logs[chosen] - highest - math.log(sum(math.exp(each - highest) for each in others))
+
+
+def _option(answer: str, n_options: int) -> int | None:
+    """Which option an answer is the letter of: ``a``, ``(a``, ``a.`` or ``A)``; None for anything else."""
+    letter = answer.strip().strip("().:").lower()
+    place = ascii_lowercase.find(letter) if len(letter) == 1 else -1
+    return place if 0 <= place < n_options else None
 
 
 @dataclass(frozen=True)

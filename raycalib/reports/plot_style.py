@@ -9,6 +9,7 @@ from raycalib.evaluation.methods import (
     FAMILY_RATE,
     LORA,
     LORA_PROMPT,
+    OPTION_LIKELIHOOD,
     PROBE,
     WITH_TEMPERATURE,
     ZERO_SHOT_QUERY,
@@ -19,6 +20,7 @@ from raycalib.reports.wording import CALIBRATED_PROBE, CALIBRATED_QUERY
 METHOD_COLOURS = {
     ZERO_SHOT_QUERY: "#d55e00",
     ANSWER_LIKELIHOOD: "#e69f00",
+    OPTION_LIKELIHOOD: "#a6761d",
     FAMILY_RATE: "#8c8c8c",
     LORA_PROMPT: "#56b4e9",
     CALIBRATED_QUERY: "#1f83c9",
@@ -30,6 +32,7 @@ METHOD_COLOURS = {
 METHOD_MARKERS = {
     ZERO_SHOT_QUERY: "s",
     ANSWER_LIKELIHOOD: "D",
+    OPTION_LIKELIHOOD: "d",
     FAMILY_RATE: "X",
     LORA_PROMPT: "o",
     CALIBRATED_QUERY: "o",

@@ -7,6 +7,7 @@ from raycalib.evaluation.methods import (
     FAMILY_RATE,
     LORA,
     LORA_PROMPT,
+    OPTION_LIKELIHOOD,
     PROBE,
     WITH_TEMPERATURE,
     ZERO_SHOT_QUERY,
@@ -19,6 +20,7 @@ CALIBRATED_PROBE = PROBE + WITH_TEMPERATURE
 METHOD_NAMES = {
     ZERO_SHOT_QUERY: "zero-shot query",
     ANSWER_LIKELIHOOD: "answer likelihood",
+    OPTION_LIKELIHOOD: "option likelihood",
     FAMILY_RATE: "family rate",
     LORA_PROMPT: "LoRA + Prompt",
     CALIBRATED_QUERY: "LoRA + Prompt + temperature",

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from raycalib.errors import DataError, LossNotFiniteError
-from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_odds
+from raycalib.evaluation.baselines import answer_log_odds, fit_task_rates, log_odds, option_log_odds
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
     FAMILY_RATE,
+    OF_CHOICE_ALONE,
+    OPTION_LIKELIHOOD,
     PROBE,
     TRAINED,
     WITH_TEMPERATURE,
@@ -63,6 +65,8 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
     details: dict[str, Any] = {"temperatures": [], "holes": {}}
     n_out = 0
     for method in methods:
+        if method in OF_CHOICE_ALONE and combo.style != "choice":
+            continue
         variants = {method: _predicted(method, combo, evidence, probe, seed, place)}
         if method in TRAINED:
             variants[method + WITH_TEMPERATURE], checked = tempered(variants[method], method, CALIBRATION_SPLIT)
@@ -108,6 +112,8 @@ def _predicted(
         return Predicted([prediction(row, method, _margin(row)) for row in evaluated])
     if method == ANSWER_LIKELIHOOD:
         return Predicted([prediction(row, method, answer_log_odds(row)) for row in evaluated])
+    if method == OPTION_LIKELIHOOD:
+        return Predicted([prediction(row, method, option_log_odds(row)) for row in evaluated])
     if method == FAMILY_RATE:
         return _rated(evidence, evaluated)
     if method == PROBE:

@@ -15,7 +15,8 @@ def test_unknown_names_stay_as_they_are() -> None:
 
 
 def test_baselines_come_first() -> None:
-    assert in_order(reversed(METHOD_NAMES))[:3] == ["zero_shot_query", "answer_likelihood", "family_rate"]
+    first = ["zero_shot_query", "answer_likelihood", "option_likelihood", "family_rate"]
+    assert in_order(reversed(METHOD_NAMES))[:4] == first
 
 
 def test_styles_in_words() -> None:

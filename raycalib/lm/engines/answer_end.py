@@ -1,11 +1,12 @@
 """Where an answer ends: the same rule for every engine, while decoding or after the fact."""
 
 from collections.abc import Sequence
+import math
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raycalib.lm.engines.requests import Generation
+from raycalib.lm.engines.requests import NOT_FINITE, Generation, failed_generation
 from raycalib.prompts import sanitize
 
 LINE_BREAK = "\n"
@@ -90,6 +91,7 @@ class GrowingAnswer(Generic[Token]):
         self._n_answer_tokens = 0
         self._first_gain: float | None = None
         self._min_margin: float | None = None
+        self._is_finite = True
 
     def add(self, token: Token, gain: float, margin: float | None = None) -> None:
         """Takes the next token.
@@ -102,7 +104,7 @@ class GrowingAnswer(Generic[Token]):
         if self.stopped:
             return
         self._weigh(gain, margin)
-        if self._spelling.ends(token):
+        if self._spelling.ends(token) or not math.isfinite(gain):  # what follows would be read from nonsense
             self.stopped = True
             return
         self._take(token, gain)
@@ -113,6 +115,7 @@ class GrowingAnswer(Generic[Token]):
         self.stopped = True
 
     def _weigh(self, gain: float, margin: float | None) -> None:
+        self._is_finite = self._is_finite and math.isfinite(gain)
         self._first_gain = gain if self._first_gain is None else self._first_gain
         if margin is not None:
             self._min_margin = margin if self._min_margin is None else min(self._min_margin, margin)
@@ -126,7 +129,9 @@ class GrowingAnswer(Generic[Token]):
             self._n_answer_tokens = len(self._tokens)
 
     def result(self) -> Generation:
-        """The generation so far."""
+        """The generation so far; without an answer where a log-probability is not finite."""
+        if not self._is_finite:
+            return failed_generation(NOT_FINITE)
         kept = self._n_answer_tokens
         return Generation(
             output=self._spelling.text(self._tokens),

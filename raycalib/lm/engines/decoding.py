@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from transformers import DynamicCache
 
 from raycalib.lm.batching import length_batches, tokens_at_once
@@ -30,14 +31,20 @@ class Choice(NamedTuple):
 
 
 def choose(logits: Tensor) -> Choice:
-    """The most likely tokens, in float32; of equal ones the first. Overwrites (B, V) logits."""
+    """The most likely tokens, in float32; of equal ones the first. Overwrites (B, V) logits.
+
+    A log-probability is -log(1 + e^(rest - best)) in float64, where e^rest is the sum over all other tokens: taken from
+    the whole sum in float32, whatever is surer than 1 - 1e-6 would be equally sure. It is NaN where the best logit is
+    not finite.
+    """
     scores = logits.float()
     tokens = scores.argmax(dim=-1)
     best = scores.gather(1, tokens[:, None])[:, 0]
-    gains = best - scores.logsumexp(dim=-1)
-    second = scores.scatter_(1, tokens[:, None], -torch.inf).amax(dim=-1)
-    figures = torch.stack([gains, best - second]).tolist()
-    return Choice(tokens, tokens.tolist(), *figures)
+    others = scores.scatter_(1, tokens[:, None], -torch.inf)
+    margins = best - others.amax(dim=-1)
+    rest = (others.logsumexp(dim=-1) - best).double()
+    gains = torch.where(best.isfinite(), -functional.softplus(rest, threshold=50.0), torch.nan)
+    return Choice(tokens, tokens.tolist(), gains.tolist(), margins.tolist())
 
 
 @dataclass(eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+import math
 from typing import Protocol
 
 
@@ -49,6 +50,11 @@ class Generation:
     error: str | None = None
 
 
+NOT_FINITE = (
+    "the model's logits or log-likelihoods are not finite (NaN or infinite); try --dtype float32, and look at this row"
+)
+
+
 def failed_generation(error: str) -> Generation:
     """The generation of a text that cannot be answered."""
     return Generation(
@@ -59,6 +65,12 @@ def failed_generation(error: str) -> Generation:
         finish_reason="error",
         error=error,
     )
+
+
+def or_not_finite(done: Generation) -> Generation:
+    """The generation; without an answer where its likelihood, or that of an option, is not finite."""
+    known = (done.log_likelihood, *done.option_log_likelihoods)
+    return done if all(math.isfinite(each) for each in known if each is not None) else failed_generation(NOT_FINITE)
 
 
 @dataclass(kw_only=True)

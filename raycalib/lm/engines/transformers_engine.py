@@ -14,7 +14,7 @@ from raycalib.lm.engines.first_reader import FirstReader
 from raycalib.lm.engines.kv_rows import has_simple_cache
 from raycalib.lm.engines.memory import TOO_LARGE, TokenBudget, in_batches
 from raycalib.lm.engines.own_cache import decode_together
-from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation
+from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation, or_not_finite
 from raycalib.lm.label_tokens import letter_tokens
 from raycalib.lm.loading import pad_token_id
 from raycalib.lm.window import FittedText, context_window, fit_left
@@ -121,13 +121,15 @@ class GreedyGenerator:
         self.counts.padded_positions += len(texts) * max(map(len, texts)) - n_tokens
         choice = choose(logits)
         return [
-            Generation(
-                output=self.tokenizer.decode([token]),
-                n_answer_tokens=1,
-                log_likelihood=gain,
-                option_log_likelihoods=tuple(of_letters[:n_options]),
-                finish_reason="stop",
-                min_margin=margin,
+            or_not_finite(
+                Generation(
+                    output=self.tokenizer.decode([token]),
+                    n_answer_tokens=1,
+                    log_likelihood=gain,
+                    option_log_likelihoods=tuple(of_letters[:n_options]),
+                    finish_reason="stop",
+                    min_margin=margin,
+                )
             )
             for token, gain, margin, of_letters, (_, n_options) in zip(
                 choice.ids, choice.gains, choice.margins, letters, choices, strict=True

@@ -9,7 +9,7 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedConfig
 
 from raycalib.errors import ModelError
 from raycalib.lm.engines.answer_end import LINE_BREAK, GrowingAnswer, TokenizerSpelling, end_tokens
-from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation
+from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation, or_not_finite
 from raycalib.lm.label_tokens import letter_tokens
 from raycalib.lm.loading import load_tokenizer
 from raycalib.lm.names import DtypeName, ModelSource
@@ -124,12 +124,14 @@ class VllmEngine:
         results = {}
         for (index, n), done in zip(n_options.items(), self._ask(texts, given), strict=True):
             token, gains = done.token_ids[0], done.logprobs[0]
-            results[index] = Generation(
-                output=self.tokenizer.decode([token]),
-                n_answer_tokens=1,
-                log_likelihood=gains[token].logprob,
-                option_log_likelihoods=tuple(gains[letter].logprob for letter in letters[:n]),
-                finish_reason="stop",
+            results[index] = or_not_finite(
+                Generation(
+                    output=self.tokenizer.decode([token]),
+                    n_answer_tokens=1,
+                    log_likelihood=gains[token].logprob,
+                    option_log_likelihoods=tuple(gains[letter].logprob for letter in letters[:n]),
+                    finish_reason="stop",
+                )
             )
         return results
 
