@@ -1,5 +1,7 @@
 """Checks that a model reads a packed row as its texts alone, and that the loss reads the logits that the model has."""
 
+from collections.abc import Sequence
+
 import torch
 
 from raycalib.errors import ModelError
@@ -13,6 +15,7 @@ from raycalib.tuning.objective import CalibrationObjective
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.float16: 0.05, torch.bfloat16: 0.2}
 """Largest distance of a final state from that of a plain pass, as a share of its length."""
 QUANTIZED_TOLERANCE = 0.3
+TRIED_ROWS = 8
 
 
 def check_layout(engine: TrainingEngine, objective: CalibrationObjective, row: TuningRow, device: torch.device) -> None:
@@ -47,6 +50,18 @@ def check_layout(engine: TrainingEngine, objective: CalibrationObjective, row: T
             "state's length), so it cannot be tuned: its layers are not attention alone, or their attention does not "
             "take packed texts; choose another: Llama, Mistral, Qwen, Gemma, Granite …"
         )
+
+
+def first_finite_row(engine: TrainingEngine, rows: Sequence[TuningRow], device: torch.device) -> TuningRow:
+    """The first of a few rows whose states are finite, to check a model by; the first of all where none is."""
+    for row in rows[:TRIED_ROWS]:
+        try:
+            states = engine.read(collate([row]).to(device), "read_states")
+        except UNREADABLE:  # the check itself says why
+            return row
+        if bool(torch.isfinite(states).all()):
+            return row
+    return rows[0]
 
 
 def check_tuned_logits(

@@ -86,6 +86,14 @@ class ReferenceStates:
         """
         return torch.cat([self._row(member) for member in members])
 
+    def not_finite(self, members: Sequence[int]) -> list[int]:
+        """Those of the rows that have a state with NaN or infinity.
+
+        Raises:
+            DataError: a file is not what was written.
+        """
+        return [member for member in members if not bool(torch.isfinite(self._row(member)).all())]
+
     def _row(self, member: int) -> Tensor:
         number, within = divmod(member, ROWS_PER_FILE)
         file = self._open.get(number)

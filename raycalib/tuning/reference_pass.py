@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from raycalib.errors import LossNotFiniteError, ModelError
 from raycalib.lm.adapters_off import adapters_off
 from raycalib.lm.batching import length_batches, tokens_at_once
+from raycalib.lm.engines.memory import TokenBudget, in_batches
 from raycalib.tuning.batches import collate_reference
 from raycalib.tuning.engines import TrainingEngine
 from raycalib.tuning.objective import CalibrationObjective
@@ -22,12 +24,15 @@ def compute_missing(
     objective: CalibrationObjective,
     world: World,
     say: Callable[[str], None] = lambda line: None,
+    budget: TokenBudget | None = None,
 ) -> None:
     """Writes the files that hold needed rows and are missing; all workers call it together.
 
-    Every worker makes the same number of passes, some for nothing: ZeRO-3 gathers weights in each.
+    Without a budget every worker makes the same number of passes, some for nothing: ZeRO-3 gathers weights in each.
+    With one, passes shrink where memory runs out.
 
     Raises:
+        ModelError: a row does not fit into memory alone.
         StorageError: a file cannot be written.
     """
     wanted = set(needed)
@@ -49,8 +54,11 @@ def compute_missing(
         )
     with adapters_off(objective):
         for number, passes in zip(missing[world.rank :: world.size], shares[world.rank], strict=True):
-            reference.write(number, _states(reference, number, passes, engine, world))
-        for _ in range(max(n_passes) - n_passes[world.rank]):
+            if budget is not None:
+                reference.write(number, _states_within(reference, number, budget, engine, world))
+            else:
+                reference.write(number, _states(reference, number, passes, engine, world))
+        for _ in range(0 if budget is not None else max(n_passes) - n_passes[world.rank]):
             engine.read(collate_reference([reference.rows[0]]).to(world.device), "kl_states")
     world.barrier()
 
@@ -67,8 +75,60 @@ def _states(
 ) -> list[Tensor]:
     states: dict[int, Tensor] = {}
     for members in passes:
-        rows = [reference.rows[member] for member in members]
-        found = engine.read(collate_reference(rows).to(world.device), "kl_states")
-        parts = found.to(reference.dtype).cpu().split([row.n_target for row in rows])
-        states.update(zip(members, parts, strict=True))
+        states.update(zip(members, _read(reference, members, engine, world), strict=True))
     return [states[member] for member in reference.members(number)]
+
+
+def _states_within(
+    reference: ReferenceStates, number: int, budget: TokenBudget, engine: TrainingEngine, world: World
+) -> list[Tensor]:
+    """The same in passes that shrink where memory runs out."""
+    states = in_batches(
+        {member: len(reference.rows[member].kl_ids) for member in reference.members(number)},
+        budget,
+        lambda members: _read(reference, members, engine, world),
+        lambda tokens: tokens_at_once(tokens, world.device),
+    )
+    fitting = []
+    for member in reference.members(number):
+        state = states[member]
+        if state is None:
+            row = reference.rows[member]
+            raise ModelError(
+                f"tuning: row {row.row_id} of {len(row.kl_ids):,} tokens does not fit into memory alone; lower "
+                "tuning.max_tokens"
+            )
+        fitting.append(state)
+    return fitting
+
+
+def _read(
+    reference: ReferenceStates, members: Sequence[int], engine: TrainingEngine, world: World
+) -> tuple[Tensor, ...]:
+    """(n_target, H) states of some rows, by one pass."""
+    rows = [reference.rows[member] for member in members]
+    found = engine.read(collate_reference(rows).to(world.device), "kl_states")
+    return found.to(reference.dtype).cpu().split([row.n_target for row in rows])
+
+
+def rows_left_out(
+    reference: ReferenceStates, needed: Sequence[int], world: World, say: Callable[[str], None]
+) -> frozenset[int]:
+    """Rows whose states are not finite: nothing can be learned from them; all workers call it together.
+
+    Raises:
+        LossNotFiniteError: they are half of all rows or more.
+    """
+    bad = world.from_first(lambda: reference.not_finite(needed))
+    if not bad:
+        return frozenset()
+    names = ", ".join(reference.rows[member].row_id for member in bad[:3])
+    line = (
+        f"{len(bad):,} of {len(needed):,} training rows have states of the base model that are not finite (NaN or "
+        f"infinite; {names})"
+    )
+    if 2 * len(bad) >= len(needed):
+        raise LossNotFiniteError(f"tuning: {line}; use --dtype float32, or look at the model's weights")
+    if world.is_first:
+        say(f"{line}: they are left out; try --dtype float32, and look at these rows")
+    return frozenset(bad)

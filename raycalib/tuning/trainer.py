@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from raycalib.errors import DataError, LossNotFiniteError
 from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
-from raycalib.lm.batching import length_batches, tokens_at_once
+from raycalib.lm.engines.memory import TokenBudget
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.logits import state_size
 from raycalib.metrics import auroc, expected_calibration_error
@@ -20,22 +20,22 @@ from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, collate
 from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint, step_name
 from raycalib.tuning.data_order import DataOrder
-from raycalib.tuning.deepspeed_engine import make_engine
+from raycalib.tuning.deepspeed_engine import make_engine, splits_weights
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
-from raycalib.tuning.layout_check import check_layout, check_tuned_logits
+from raycalib.tuning.layout_check import check_layout, check_tuned_logits, first_finite_row
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.pace import Pace, peak_memory_gib
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.reference import ReferenceStates
-from raycalib.tuning.reference_pass import compute_missing
+from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing, rows_left_out
 from raycalib.tuning.schedule import learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.tuned_weights import set_weights
+from raycalib.tuning.validation import Validation
 from raycalib.tuning.world import World
 
-EVALUATION_TOKENS = 8192
 NOTICE_EVERY_S = 2.0
 
 
@@ -135,11 +135,17 @@ class Tuner:
         if self.state is not None:
             set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)
-        check_layout(self.engine, self.objective, data.train[0], world.device)
-        check_tuned_logits(self.engine, self.objective, data.train[0], world.device)
+        example = first_finite_row(self.engine, data.train, world.device)
+        check_layout(self.engine, self.objective, example, world.device)
+        check_tuned_logits(self.engine, self.objective, example, world.device)
+        splits = splits_weights(settings, world)
+        self.validation = Validation(data.val, self.engine, self.objective, world, splits, self.hooks.say)
+        self.left_out: frozenset[int] = frozenset()
         if settings.kl_weight > 0:
             needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
-            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.show)
+            budget = None if splits else TokenBudget(TOKENS_PER_PASS)
+            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.show, budget)
+            self.left_out = rows_left_out(self.reference, needed, world, self.hooks.say)
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step
@@ -172,10 +178,12 @@ class Tuner:
 
     def _train_step(self, step: int) -> tuple[StepSums, float, bool]:
         """Means over the step's rows, tokens of all workers, and whether one of them will soon be gone."""
-        rows = self.order.rank_rows(step, self.world.rank, self.world.size)
+        given = self.order.rank_rows(step, self.world.rank, self.world.size)
         # Of a row's place in the step and not of its worker, so that dropout does not depend on their number either.
         places = range(self.world.rank, self.settings.global_batch_size, self.world.size)
-        seeds = [stable_seed("row", self.seed, step, place) for place in places]
+        drawn = [stable_seed("row", self.seed, step, place) for place in places]
+        kept = [place for place, row in enumerate(given) if row not in self.left_out]
+        rows, seeds = [given[place] for place in kept], [drawn[place] for place in kept]
         share = -(-self.settings.global_batch_size // self.world.size)
         size = self.settings.micro_batch_size
         parts = [slice(start, start + size) for start in range(0, share, size)]
@@ -209,7 +217,7 @@ class Tuner:
     def _micro_batch(self, members: Sequence[int], seeds: Sequence[int]) -> MicroBatch:
         """The pass over these rows; without rows, a pass of weight 0 that keeps this worker in step."""
         weight = 1.0 if members else 0.0
-        members = members or [self.order.step_rows(0)[0]]
+        members = members or [next(row for row in range(len(self.data.train)) if row not in self.left_out)]
         with_kl = self.settings.kl_weight > 0
         batch = collate([self.data.train[index] for index in members], with_kl, seeds).to(self.world.device)
         states = self.reference.take(members).to(self.world.device) if with_kl else None
@@ -241,8 +249,7 @@ class Tuner:
         return _with(state, history=history, best_step=step, best_nll=figures.val_nll, tensors=best)
 
     def _figures(self, step: int, means: StepSums) -> TuningProgress:
-        margin = self.validation_margins()
-        labels = np.array([row.label for row in self.data.val])
+        margin, labels = self.validation.judged()
         nll, ece = math.inf, math.nan
         if np.isfinite(margin).all():
             fitted = fit_temperature(margin, labels)
@@ -276,17 +283,7 @@ class Tuner:
 
     def validation_margins(self) -> np.ndarray:
         """(n,) float64 log-odds that the validation answers are correct; all workers call it together."""
-        mine = list(self.data.val[self.world.rank :: self.world.size])
-        margins = np.zeros(len(mine))
-        at_once = tokens_at_once(EVALUATION_TOKENS, self.world.device)
-        batches = list(length_batches([len(row.query_ids) for row in mine], at_once))
-        for places in batches:
-            batch = collate([mine[place] for place in places], with_kl=False).to(self.world.device)
-            logits = self.engine.read(batch, "query_logits").double()
-            margins[places] = (logits[:, 1] - logits[:, 0]).cpu().numpy()
-        for _ in range(max(self.world.gather([len(batches)])) - len(batches)):  # ZeRO-3 gathers weights in each pass
-            self.engine.read(collate([self.data.val[0]], with_kl=False).to(self.world.device), "query_logits")
-        return np.array(self.world.gather(margins.tolist()))
+        return self.validation.margins()
 
 
 def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Probe | None:

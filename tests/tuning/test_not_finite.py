@@ -1,0 +1,97 @@
+"""Rows for which the base model has no finite states, and passes that run out of memory, in tuning."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from raycalib.errors import LossNotFiniteError
+from raycalib.storage import Location
+from raycalib.tuning.batches import TuningRow
+from raycalib.tuning.objective import CalibrationObjective
+from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.world import World
+from tests.tuning.distributed_worker import SETTINGS, toy_rows
+
+TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
+BROKEN = 20
+"""A token that no toy row has."""
+
+
+def tuner_of(tiny: TinyLlama, train: list[TuningRow], val: list[TuningRow], place: Path, said: list[str]) -> Tuner:
+    model = copy.deepcopy(tiny[0])
+    with torch.no_grad():
+        model.model.embed_tokens.weight[BROKEN] = torch.nan
+    return Tuner(
+        model,
+        tiny[1],
+        TuningData(train=train, val=val),
+        replace(SETTINGS, steps=4, eval_every=2),
+        seed=1,
+        checkpoints=Location(str(place)),
+        key="k",
+        world=World(),
+        hooks=Hooks(say=said.append),
+    )
+
+
+def broken(row: TuningRow) -> TuningRow:
+    """The same row with a word in its question that the model has no numbers for."""
+    ids, kl_ids = list(row.query_ids), list(row.kl_ids)
+    ids[2] = kl_ids[2] = BROKEN
+    return replace(row, row_id="broken", query_ids=tuple(ids), kl_ids=tuple(kl_ids))
+
+
+def test_a_training_row_without_finite_states_is_left_out_and_said(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+    rows = toy_rows(tiny_llama[1])
+    assert all(BROKEN not in row.query_ids for row in rows)
+    said: list[str] = []
+    tuner = tuner_of(tiny_llama, [broken(rows[0]), *rows[1:10]], rows[10:], tmp_path, said)
+    state = tuner.run()
+    assert (state.step, tuner.left_out) == (4, frozenset({0}))
+    assert any("training rows have states" in line and "broken" in line for line in said)
+    assert all(bool(torch.isfinite(part).all()) for part in tuner.engine.weights().values())
+
+
+def test_training_rows_of_which_most_have_none_end_the_run_before_it_starts(
+    tiny_llama: TinyLlama, tmp_path: Path
+) -> None:
+    rows = toy_rows(tiny_llama[1])
+    train = [rows[0], *map(broken, rows[1:10])]
+    with pytest.raises(LossNotFiniteError, match=r"training rows have .*use --dtype float32"):
+        tuner_of(tiny_llama, train, rows[10:], tmp_path, [])
+
+
+def test_a_validation_row_without_finite_logits_is_left_out_of_all_steps(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+    rows = toy_rows(tiny_llama[1])
+    said: list[str] = []
+    whole = tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path / "whole", []).run()
+    state = tuner_of(tiny_llama, rows[:10], [*rows[10:], broken(rows[0])], tmp_path / "broken", said).run()
+    assert state.best_nll == pytest.approx(whole.best_nll, rel=1e-5)
+    assert sum("val_select rows are left out" in line for line in said) == 1
+
+
+def test_passes_shrink_where_memory_runs_out_and_come_to_the_same(
+    tiny_llama: TinyLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = toy_rows(tiny_llama[1])
+    whole = tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path / "whole", [])
+    read_states = CalibrationObjective.read_states
+
+    def small(self: CalibrationObjective, batch: object) -> torch.Tensor:
+        if batch.n_rows > 2:  # type: ignore[attr-defined]
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return read_states(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CalibrationObjective, "read_states", small)
+    parts = tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path / "parts", [])
+    torch.testing.assert_close(parts.reference.take(range(10)), whole.reference.take(range(10)))
+    margins = parts.validation_margins()
+    assert parts.validation.budget is not None
+    assert parts.validation.budget.n_halved > 0
+    monkeypatch.undo()
+    np.testing.assert_allclose(margins, whole.validation_margins(), atol=1e-5)
