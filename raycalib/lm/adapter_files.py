@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from raycalib.errors import ModelError
+from raycalib.lm.adapter_kinds import LORA_TYPES, PAPER_FIELDS, check_kind
+from raycalib.lm.model_files import is_pointer
+from raycalib.lm.weight_check import check_finite
 from raycalib.storage import Location
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 PICKLED_WEIGHTS = "adapter_model.bin"
 PREFIX = "base_model.model."
-LORA_TYPES = ("LORA", "CALIBRATED_LORA")
 PAPER_TASK_TYPE = "CALIBRATED_CAUSAL_LM"
-PAPER_FIELDS = ("query_format", "use_temperature")
 QUERY_FORMAT = "roman_choice"
 
 
@@ -51,12 +52,21 @@ def read_lora(place: Location, base: nn.Module) -> SavedLora:
             f"read; where you trust it, convert it once: safetensors.torch.save_file(torch.load({PICKLED_WEIGHTS!r}, "
             f"weights_only=True), {ADAPTER_WEIGHTS!r})"
         )
+    weights = place.read_bytes(ADAPTER_WEIGHTS)
+    if is_pointer(weights):
+        raise ModelError(
+            f"adapter: {ADAPTER_WEIGHTS} of {place.uri} is a Git LFS pointer in place of the file; run `git lfs pull` "
+            "there, or download the adapter with `hf download`"
+        )
     try:
-        config, tensors = json.loads(content), safetensors.torch.load(place.read_bytes(ADAPTER_WEIGHTS))
+        config, tensors = json.loads(content), safetensors.torch.load(weights)
     except (ValueError, safetensors.SafetensorError) as error:
         cause = str(error).strip().split("\n")[0]
         raise ModelError(f"adapter: {place.uri} cannot be read: {cause}") from error
-    return SavedLora(_plain_config(config, place.uri), _lora_alone(_undoubled(tensors, place.uri), base, place.uri))
+    plain = _plain_config(config, place.uri)
+    lora = _lora_alone(_undoubled(tensors, place.uri), base, place.uri)
+    check_finite(lora.items(), f"adapter: {place.uri} has")
+    return SavedLora(plain, lora)
 
 
 def _plain_config(config: Any, uri: str) -> dict[str, Any]:
@@ -67,11 +77,7 @@ def _plain_config(config: Any, uri: str) -> dict[str, Any]:
             f"adapter: {uri} is no LoRA adapter: peft_type is {peft_type!r} in {ADAPTER_CONFIG}; "
             f"allowed: {', '.join(LORA_TYPES)}"
         )
-    if config.get("modules_to_save"):
-        raise ModelError(
-            f"adapter: {uri} replaces whole modules (modules_to_save: {config['modules_to_save']}), raycalib loads "
-            "LoRA alone; merge the adapter into its base model and give that as the model"
-        )
+    check_kind(config, uri)
     query_format = config.get("query_format", QUERY_FORMAT)
     if query_format != QUERY_FORMAT:
         raise ModelError(
@@ -98,15 +104,20 @@ def _undoubled(tensors: dict[str, Tensor], uri: str) -> dict[str, Tensor]:
 
 def _lora_alone(tensors: dict[str, Tensor], base: nn.Module, uri: str) -> dict[str, Tensor]:
     """The tensors without copies of the base model's own."""
-    own = base.state_dict()
+    own = {key.replace(".base_layer.", "."): tensor for key, tensor in base.state_dict().items()}
     others = [key for key in tensors if ".lora_" not in key]
-    changed = [key for key in others if not _is_copy(tensors[key], own.get(key.removeprefix(PREFIX)))]
+    changed = [key for key in others if not _is_copy(tensors[key], own.get(_base_name(key)))]
     if changed:
         raise ModelError(
             f"adapter: {uri} has {len(changed)} tensors that are neither LoRA's nor copies of the model's own, such as "
             f"{changed[0]}; it was made for another base model, or trained more than LoRA does"
         )
     return {key: tensor for key, tensor in tensors.items() if key not in others}
+
+
+def _base_name(key: str) -> str:
+    """A tensor's name in the model without adapters; PEFT saves embeddings that it adapts under another."""
+    return key.removeprefix(PREFIX).replace(".base_layer.", ".")
 
 
 def _is_copy(saved: Tensor, own: Tensor | None) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 import warnings
 
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 import safetensors.torch
 import torch
@@ -19,6 +19,7 @@ from raycalib.errors import ModelError
 from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_lora
 from raycalib.lm.architecture import check_targets
 from raycalib.lm.lora_settings import LoraSettings
+from raycalib.lm.weight_check import some
 from raycalib.storage import Location
 
 
@@ -55,9 +56,10 @@ def _draw(adapted: PeftModel) -> None:
 
 @contextmanager
 def _known_warnings_ignored() -> Iterator[None]:
-    """PEFT 0.21 reads a property that transformers 5.23 has renamed."""
+    """PEFT 0.21 reads a property that transformers 5.23 has renamed, and only warns of tensors that are not there."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="Found missing adapter keys", category=UserWarning)  # an error here
         yield
 
 
@@ -107,13 +109,25 @@ def load_adapter(model: PreTrainedModel | PeftModel, place: Location, name: str)
             else:
                 loaded = PeftModel.from_pretrained(model, folder, adapter_name=name)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            cause = str(error).strip().splitlines()[0]
-            raise ModelError(f"adapter: {place.uri} does not fit the model: {cause}") from error
-    saved = set(tensors)
-    have = {key.replace(f".{name}.", ".") for key in loaded.state_dict() if f".{name}." in key}
-    if saved != have:
+            raise ModelError(f"adapter: {place.uri} does not fit the model: {_cause(error)}") from error
+    # Embeddings that are adapted are the base's own, which were compared.
+    places = get_peft_model_state_dict(loaded, adapter_name=name, save_embedding_layers=False)
+    extra, lacking = sorted(set(tensors) - set(places)), sorted(set(places) - set(tensors))
+    if extra or lacking:
         raise ModelError(
-            f"adapter: {place.uri} does not fit the model: {len(saved - have)} of its {len(saved)} tensors have no "
-            f"place, {len(have - saved)} places have no tensor"
+            f"adapter: {place.uri} does not fit the model: {len(extra)} of its {len(tensors)} tensors have no "
+            f"place{_shown(extra)}, {len(lacking)} places have no tensor{_shown(lacking)}; give the model that it was "
+            "tuned on, or save it again with PEFT"
         )
     return loaded.eval()
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, in one line: of tensors of another shape, the first three."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    shapes = [line for line in lines if line.startswith("size mismatch for")]
+    return f"{'; '.join(line.rstrip('.') for line in shapes[:3])} ({len(shapes)} in all)" if shapes else lines[0]
+
+
+def _shown(names: list[str]) -> str:
+    return f" ({some(names)})" if names else ""

@@ -7,7 +7,6 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from raycalib.errors import ModelError
-from raycalib.lm.logits import decoder_of
 from raycalib.lm.names import ModelSource
 
 
@@ -15,38 +14,29 @@ def check_scored(model: PreTrainedModel, source: ModelSource) -> None:
     """Checks that the model has what the query's logits and the features are read from.
 
     Raises:
-        ModelError: it lacks a part, with its name.
+        ModelError: it does not tell a part that gives final hidden states from its head.
     """
-    lacking = []
-    if decoder_of(model) is model:
-        others = ", ".join(name for name, _ in model.named_children())
-        lacking.append(f"no decoder apart from its head that gives final hidden states (it has {others})")
-    if not isinstance(getattr(model.get_output_embeddings(), "in_features", None), int):
-        lacking.append("no linear language-model head")
-    if lacking:
+    if model.base_model is model or model.get_output_embeddings() is None:
+        parts = ", ".join(name for name, _ in model.named_children())
         raise ModelError(
-            f"model: {source.described} is a {type(model).__name__}, whose query cannot be scored: it has "
-            f"{' and '.join(lacking)}; choose a causal language model, such as Llama, Mistral, Qwen or Gemma"
+            f"model: {source.described} is a {type(model).__name__}, whose query cannot be scored: it does not tell "
+            f"its decoder from its language-model head (its parts are {parts}); choose a causal language model "
+            "built as Llama, Mistral or Qwen"
         )
 
 
 def check_targets(model: PreTrainedModel, targets: Collection[str]) -> None:
-    """Checks that the model has linear layers of all these names; PEFT is content with one.
+    """Checks that the model has linear layers under all these names or ends of names; PEFT is content with one.
 
     Raises:
-        ModelError: some are not there, or one is the head, whose logits are computed from its own weights alone.
+        ModelError: some are not there.
     """
-    linears = {name.rsplit(".", 1)[-1]: module for name, module in model.named_modules() if _is_linear(module)}
-    head = model.get_output_embeddings()
-    inner = [name for name, module in linears.items() if module is not head]
-    missing = [target for target in targets if target not in inner]
+    linears = [f".{name}" for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    missing = [target for target in targets if not any(name.endswith(f".{target}") for name in linears)]
     if missing:
+        own = ", ".join(dict.fromkeys(name.rsplit(".", 1)[-1] for name in linears))
         raise ModelError(
             f"lora.targets: {', '.join(missing)} are not all in the model, a {type(model).__name__}; its linear layers "
-            f"are {', '.join(inner) or 'none'}; name some of these with --tuning.lora.targets, or leave the methods "
-            "that tune out of --methods"
+            f"are {own or 'none'}; name some of these with --tuning.lora.targets, or leave the methods that tune out "
+            "of --methods"
         )
-
-
-def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear | Conv1D)

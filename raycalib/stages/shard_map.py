@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from raycalib.errors import DataError
+from raycalib.errors import DataError, ModelError
 from raycalib.records import Row
 from raycalib.stages.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
 from raycalib.storage import Location, read_shard, write_shard
@@ -69,6 +69,8 @@ class ShardMap:
         self.source, self.target, self.schema = source, target, schema
         self.worker: ShardWorker | None = None
         self.broken = ""
+        self.unusable = ""
+        """Why no worker of the stage can be built; empty where one was, or may be by another process."""
 
     def _ready(self) -> ShardWorker:
         """The worker; one that could not be built is not tried again for every shard."""
@@ -86,6 +88,7 @@ class ShardMap:
             except Exception as error:
                 if attempt == BUILD_ATTEMPTS or not _may_pass(error):
                     self.broken = f"{type(error).__name__}: {error}"
+                    self.unusable = str(error) if isinstance(error, ModelError) else ""
                     raise
                 traceback.print_exc()
                 time.sleep(BUILD_WAIT_S * attempt)
@@ -105,7 +108,8 @@ class ShardMap:
             rows, errors, parked = len(results), sum(1 for row in results if row.get("error")), len(waiting)
             cause = str(waiting[0]["unscored_reason"]) if waiting else ""
         except Exception as error:
-            traceback.print_exc()
+            if not self.unusable:  # else the driver says it, in a line
+                traceback.print_exc()
             if type(error).__name__ in LOST_DEVICE:
                 end_process()
             cause = f"{type(error).__name__}: {error}"
@@ -115,6 +119,7 @@ class ShardMap:
             "errors": [errors],
             "parked": [parked],
             "cause": [cause],
+            "unusable": [self.unusable],
             "figures": [json.dumps(figures)],
         }
 

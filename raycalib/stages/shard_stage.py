@@ -12,6 +12,7 @@ import ray
 from ray.data import ActorPoolStrategy
 from ray.util.annotations import RayDeprecationWarning
 
+from raycalib.errors import ModelError
 from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.close_rows import list_close_rows
 from raycalib.stages.cluster import Cluster
@@ -68,6 +69,7 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
 
     Raises:
         StageError: shards could not be made or have rows to be done again, with the first cause; what is made stays.
+        ModelError: the stage's model cannot be loaded.
     """
     key = stage_key(stage.name, stage.identity, [source.key])
     place = stage_place(out, stage.name, stage.variant, key)
@@ -84,6 +86,8 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
     if missing:
         try:
             for status in _statuses(stage, source, place, missing, cluster):
+                if status["unusable"]:  # as it would be for every other shard
+                    raise ModelError(str(status["unusable"]))
                 if status["cause"]:
                     causes[int(status["shard"])] = str(status["cause"])
                 n_parked += int(status["parked"])

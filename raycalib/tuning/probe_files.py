@@ -38,17 +38,19 @@ def save_head(place: Location, layers: dict[str, torch.Tensor]) -> None:
     write_tensors(place, PROBE_TENSORS, probe.state_dict())
 
 
-def load_probe(place: Location, name: str = PROBE_TENSORS) -> Probe:
+def load_probe(place: Location, name: str = PROBE_TENSORS, n_features: int | None = None) -> Probe:
     """A saved probe, or a head of the paper's code.
 
     Args:
         place: holds the file.
         name: of the file. The paper's heads have the layers alone (``0.weight``, ``0.bias``, ``2.weight``, …) and read
             features as they are: they get mean 0 and scale 1.
+        n_features: of the model whose states it is to read; None takes any.
 
     Raises:
         StorageError: the file cannot be read.
-        ModelError: it is no safetensors file or holds no such probe, with what does not fit.
+        ModelError: it is no safetensors file or holds no such probe, with what does not fit, or
+            one for states of another width.
     """
     uri, tensors = (place / name).uri, read_tensors(place, name)
     is_head = FIRST in tensors
@@ -62,6 +64,10 @@ def load_probe(place: Location, name: str = PROBE_TENSORS) -> Probe:
     check_tensors(tensors, {key: tuple(value.shape) for key, value in expected.items()}, uri, what)
     if not is_head and not bool((tensors["scale"] > 0).all()):
         raise ModelError(f"{uri} does not hold {what}: scale has values that are not above 0")
+    if n_features is not None and first.shape[1] != n_features:
+        raise ModelError(
+            f"{uri} holds {what}, the model's states have {n_features}; give the model and layer that it was fitted on"
+        )
     (probe.layers if is_head else probe).load_state_dict(tensors)
     return probe
 

@@ -7,6 +7,7 @@ import safetensors.torch
 import torch
 
 from raycalib.errors import ModelError
+from raycalib.lm.model_files import is_pointer
 from raycalib.storage import Location
 
 
@@ -27,8 +28,11 @@ def read_tensors(place: Location, name: str) -> dict[str, torch.Tensor]:
         StorageError: it cannot be read.
         ModelError: it is no safetensors file.
     """
+    content = place.read_bytes(name)
+    if is_pointer(content):
+        raise ModelError(f"{(place / name).uri} is a Git LFS pointer in place of the file; run `git lfs pull` there")
     try:
-        return dict(safetensors.torch.load(place.read_bytes(name)))
+        return dict(safetensors.torch.load(content))
     except (ValueError, safetensors.SafetensorError) as error:
         cause = str(error).strip().split("\n")[0]
         raise ModelError(f"{(place / name).uri} is no safetensors file: {cause}") from error

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from raycalib.lm.weight_check import check_finite
 from raycalib.tuning.objective import CalibrationObjective
 
 AT_ONCE = 1 << 26
@@ -22,15 +23,21 @@ def split_weights(objective: CalibrationObjective, config: dict[str, Any], dtype
         objective: with the model on the CPU.
         config: DeepSpeed's.
         dtype: of the frozen weights from now on, of those that are in the model's dtype; None leaves it as it is.
+
+    Raises:
+        ModelError: weights are not finite; all workers see it alike.
     """
     import deepspeed
 
+    names = {id(parameter): name for name, parameter in objective.causal_lm.named_parameters()}
     stored = objective.causal_lm.dtype
     dtype = dtype or stored
     for piece in pieces(objective, AT_ONCE):
-        for parameter in piece.parameters():
-            is_split = hasattr(parameter, "ds_id")
-            if not is_split and not parameter.requires_grad and parameter.dtype == stored:
+        whole = [parameter for parameter in piece.parameters() if not hasattr(parameter, "ds_id")]
+        # Here, where each page is read from its file anyway: a check of its own would read them all twice.
+        check_finite(((names.get(id(parameter), "head"), parameter) for parameter in whole), "model: the base has")
+        for parameter in whole:
+            if not parameter.requires_grad and parameter.dtype == stored:
                 parameter.data = parameter.data.to(dtype)
         deepspeed.zero.Init(module=piece, config_dict_or_path=config)
     if objective.label_weight is not None:
