@@ -117,3 +117,16 @@ def test_what_is_no_safetensors_file_is_refused(place: Location) -> None:
 def test_a_missing_file_is_named(place: Location) -> None:
     with pytest.raises(StorageError, match=r"cannot read .*probe\.safetensors"):
         load_probe(place)
+
+
+def test_a_head_for_states_of_another_width_is_named(place: Location) -> None:
+    write(place, papers_head(6).state_dict())
+    assert len(load_probe(place, n_features=6).mean) == 6
+    with pytest.raises(ModelError, match="holds a head of 6 features, the model's states have 32; give the model"):
+        load_probe(place, n_features=32)
+
+
+def test_a_pointer_of_lfs_is_named(place: Location) -> None:
+    place.write_bytes("probe.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ModelError, match=r"probe\.safetensors is a Git LFS pointer in place of the file"):
+        load_probe(place)
