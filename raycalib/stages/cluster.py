@@ -128,7 +128,9 @@ class Cluster:
 
     def _wait(self, bundles: list[dict[str, float]], lack: str, remedy: str) -> None:
         """Waits until the cluster has grown; raises ConfigError where it is not known to, or does not in time."""
-        if self._started_here or not (self.settings.max_workers or grows_by_itself()):
+        if self._started_here:
+            raise ConfigError(f"{lack}: {remedy}")
+        if not self.settings.max_workers and not grows_by_itself():
             raise ConfigError(
                 f"{lack}: {remedy} or, where the cluster grows by itself, say how far with --workers or "
                 "--ray.max-workers"
