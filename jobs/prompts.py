@@ -19,6 +19,7 @@ from raycalib.prompts import Example
 from raycalib.records import Row
 from raycalib.sources import DrawTally, RefusedRow, SourceSettings, describe_source
 from raycalib.sources.drawing.preview import preview_questions
+from raycalib.sources.unmet import UnmetTargets
 
 Style = Literal["oe", "choice"]
 Split = Literal["train", "validation", "test", "val_select", "val_calibrate", "heldout_families"]
@@ -48,9 +49,11 @@ class PromptsConfig:
         limit: rows to show of each dataset; None is all.
         data_root: local copies, DIR/<name>/<hub split>.{parquet,jsonl,csv}; None asks the hub.
         paper_exact: read rows as the paper's code does, faults included.
-        json: one JSON object per row: source, split, row_id, style, prompt, context, target_prompt, target, text.
+        json: one JSON object per row: source, split, row_id, style, prompt, context, target_prompt, target, aliases,
+            solution, text.
         question_column: of your own questions; None finds it by its usual names.
-        answer_column: of the right answers' texts.
+        answer_column: of the right answers' texts; a list of them is several right answers.
+        aliases_column: of other right answers, a list or one text.
         choices_column: of the options, a list.
         answer_index_column: of the right option's number from 0, or its letter.
         context_column: of a text that the question is about.
@@ -67,6 +70,7 @@ class PromptsConfig:
     json: bool = False
     question_column: str | None = None
     answer_column: str | None = None
+    aliases_column: str | None = None
     choices_column: str | None = None
     answer_index_column: str | None = None
     context_column: str | None = None
@@ -81,6 +85,7 @@ class PromptsConfig:
             paper_exact=self.paper_exact,
             question_column=self.question_column,
             answer_column=self.answer_column,
+            aliases_column=self.aliases_column,
             choices_column=self.choices_column,
             answer_index_column=self.answer_index_column,
             context_column=self.context_column,
@@ -102,14 +107,17 @@ def show(settings: SourceSettings, config: PromptsConfig) -> None:
     """Prints the rows of one dataset."""
     for line in describe_source(settings, config.seed):
         complain(line)
-    tally, n_shown = DrawTally(), 0
+    tally, unmet, n_shown = DrawTally(), UnmetTargets(), 0
     try:
         for row in islice(questions(settings, config, tally), config.limit):
             print(as_json(row) if config.json else as_text(row))
+            unmet.add(row)
             n_shown += 1
     except ConfigError as error:  # the source does not have the style
         complain(" ".join(str(error).split()))
         return
+    for line in unmet.lines():
+        complain(line)
     refused = tally.refused.total()
     if refused:
         complain(f"{settings.name}: {refused:,} rows refused, {n_shown:,} shown")
@@ -136,12 +144,14 @@ def answered(row: Row) -> str:
 def as_json(row: Row) -> str:
     """One line of JSON; read back, it is the row to the letter."""
     names = ("source", "split", "row_id", "style", "prompt", "context", "target_prompt", "target")
-    return printable_json({**{name: row[name] for name in names}, "text": answered(row)})
+    others = {"aliases": row.get("aliases") or [], "solution": row.get("solution")}
+    return printable_json({**{name: row[name] for name in names}, **others, "text": answered(row)})
 
 
 def as_text(row: Row) -> str:
     """A heading, and the text below it; what would steer a terminal is spelled out."""
-    heading = f"{row['source']} · {row['split']} · {row['style']} · {row['row_id']} · answer {row['target']!r}"
+    right = " or ".join(repr(text) for text in (row["target"], *(row.get("aliases") or ())))
+    heading = f"{row['source']} · {row['split']} · {row['style']} · {row['row_id']} · answer {right}"
     return f"── {printable_line(heading)}\n{printable_lines(answered(row))}\n"
 
 

@@ -28,6 +28,7 @@ SHORT_FLAGS = {"--dataset": "--source.name"} | {
         "max-bad-rows",
         "question-column",
         "answer-column",
+        "aliases-column",
         "choices-column",
         "answer-index-column",
         "context-column",

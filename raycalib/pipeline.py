@@ -11,6 +11,7 @@ from typing import Any
 from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, StorageError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
+from raycalib.judging import STRING_GRADERS
 from raycalib.lm.loading import pin_revision
 from raycalib.lm.logits import LOGITS_VERSION
 from raycalib.lm.model_check import check_model
@@ -34,6 +35,7 @@ from raycalib.stages.split_counts import few_lines, split_line
 from raycalib.stages.summarize import summarize
 from raycalib.stages.tune import run_tuning
 from raycalib.stages.tune_job import TuneJob, training_record, tune_job
+from raycalib.stages.unmet_targets import check_targets, counter
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
@@ -148,6 +150,9 @@ class Pipeline:
         say(f"questions: {counts['out']:,} rows in {len(questions.shards)} shards: {shares}")
         for line in few_lines(counts, config.styles):
             say(f"  {line}")
+        if "oe" in config.styles and config.grader in STRING_GRADERS:
+            tokenizers = [counter(model) for model in self.models] if config.engine.name != "openai" else []
+            check_targets(questions, config.max_new_tokens, tokenizers)
         return questions
 
     def _stages(self) -> tuple[list[dict[str, Any]], bool]:

@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         "config",
         "errors",
         "evaluation",
+        "judging",
         "lm",
         "prompts",
         "records",

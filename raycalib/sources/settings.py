@@ -24,7 +24,8 @@ class SourceSettings:
         paper_exact: read rows and mix sources as the paper's code does, faults included (docs/differences.md).
         max_bad_rows: share of a source's rows that may be unusable before the run stops.
         question_column: of your own questions; None finds it by its usual names.
-        answer_column: of the right answers' texts.
+        answer_column: of the right answers' texts; a list of them is several right answers.
+        aliases_column: of other right answers, a list or one text.
         choices_column: of the options, a list.
         answer_index_column: of the right option's number from 0, or its letter.
         context_column: of a text that the question is about.
@@ -41,6 +42,7 @@ class SourceSettings:
     max_bad_rows: float = 0.01
     question_column: str | None = None
     answer_column: str | None = None
+    aliases_column: str | None = None
     choices_column: str | None = None
     answer_index_column: str | None = None
     context_column: str | None = None
@@ -83,6 +85,7 @@ class SourceSettings:
         return ColumnNames(
             question=self.question_column,
             answer=self.answer_column,
+            aliases=self.aliases_column,
             choices=self.choices_column,
             answer_index=self.answer_index_column,
             context=self.context_column,

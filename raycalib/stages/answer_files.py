@@ -7,8 +7,9 @@ from typing import Any
 
 from raycalib.errors import DataError
 from raycalib.hashing import stable_hash, text_hash
-from raycalib.records import ANSWER, PROMPT_STYLES, Row
+from raycalib.records import ANSWER, PROMPT_STYLES, QUESTION_VERSION, Row
 from raycalib.sources.files.raw_row import RawRow
+from raycalib.sources.own.right_answers import with_right_answers
 from raycalib.sources.reading import READERS, Table, local_table
 from raycalib.stages.answer_dirs import open_stage
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
@@ -42,8 +43,12 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
         raise DataError(f"answers: {given} has no manifest.json; name the directory of a finished stage")
     files = _files(place.local_path, given)
     tables = [local_table(path) for path in files]
-    fingerprints = [table.fingerprint() for table in tables]
-    identity = {"files": fingerprints, "rows_per_shard": rows_per_shard, "row_ids": "unique"}
+    identity = {
+        "files": [table.fingerprint() for table in tables],
+        "records": QUESTION_VERSION,
+        "row_ids": "unique",
+        "rows_per_shard": rows_per_shard,
+    }
     key = stage_key("answers", identity, [])
     target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
     if done := finished(target, key):
@@ -139,6 +144,7 @@ def _answer(raw: RawRow, place: str) -> Row:
     known = {field.name: values[field.name] for field in ANSWER if values.get(field.name) is not None}
     if set(known) >= {field.name for field in ANSWER if not field.nullable}:
         return {field.name: values.get(field.name) for field in ANSWER}  # an answer record as raycalib writes it
+    values = with_right_answers(values)
     question = next((values[name] for name in QUESTION_COLUMNS if values.get(name) is not None), None)
     texts = {"question": question, "target": values.get("target"), "answer": values.get("answer")}
     style = values.get("style") or "oe"
@@ -156,6 +162,8 @@ def _answer(raw: RawRow, place: str) -> Row:
         "target_prompt": str(values.get("target_prompt") or ""),
         "target": texts_ok["target"],
         "options": [],
+        "aliases": values["aliases"],
+        "solution": None,
         "model": str(values.get("model") or "unknown"),
         "output": str(values.get("output") or texts_ok["answer"]),
         "answer": texts_ok["answer"],

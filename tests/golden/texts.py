@@ -6,6 +6,7 @@ reading differs.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 import hashlib
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ NOT_DELIVERED = "refused here, and left out by the paper's own loader as well"
 OWN_SHOT = "a row is never its own few-shot example"
 SHUFFLED = "truthful_qa: the options are in a seeded order, so that the right one is not always (a)"
 PARSED = "math_qa: options with commas and brackets are parsed right, so rows, positions and few-shot pools differ"
+FINAL = "gsm8k: the right answer, in few-shot examples too, is the final one behind '####', not the whole solution"
 UNLABELLED = "commonsense_qa: test rows have no labels and are refused"
 DRAWN_ANSWERS = "prompts.json/with_query_label: answers that the paper's loader draws; raycalib's are a model's"
 
@@ -74,11 +76,12 @@ class Reading(NamedTuple):
         """The reason that each text may differ for; None where it may not."""
         choice = case.style == "choice"
         why = case.options_reason()
+        is_final = bool(self.item.solution) and self.item.solution == self.as_paper_example.target
         moved = self.item.answer != self.as_paper.answer if choice else right(self.item) != right(self.as_paper)
         found = {
             "context": why if choice and self.item.options != self.as_paper.options else None,
             "target_prompt": None,
-            "target": why if moved else None,
+            "target": FINAL if is_final else why if moved else None,
             "prompt": self.shots_reason,
         }
         changed = [name for name in TEXTS if getattr(self.example, name) != getattr(self.as_paper_example, name)]
@@ -188,7 +191,16 @@ def read_row(case: Case, ours: Item, as_paper: Item, pools: Sequence[list[Item]]
         asks_itself = without_options(examples[1].context) in examples[1].prompt
         others = pools[0] != pools[1] or ours.position != as_paper.position
         reason = OWN_SHOT if asks_itself else case.options_reason() if others else None
+        if case.source.solution is not None and reason is None:
+            whole = [whole_solution(case.source, item) for item in pools[0]]
+            header = few_shot_header(case.source, ours, case.style, pool=whole, k=k, seed=case.seed)
+            reason = FINAL if header == examples[1].prompt else None
     return Reading(ours, examples[0], as_paper, examples[1], reason)
+
+
+def whole_solution(source: HubSource, item: Item) -> Item:
+    """The item with its whole solution as the right answer."""
+    return replace(item, texts={**item.texts, source.solution or "": item.solution})
 
 
 def compare_example(case: Case, where: str, reading: Reading, row: dict[str, Any], tally: Tally) -> None:

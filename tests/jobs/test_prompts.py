@@ -11,7 +11,19 @@ from raycalib.cli import run_job
 from tests.sources.drawn import write
 
 JOB = Path(__file__).parents[2] / "jobs" / "prompts.py"
-KEYS = ["source", "split", "row_id", "style", "prompt", "context", "target_prompt", "target", "text"]
+KEYS = [
+    "source",
+    "split",
+    "row_id",
+    "style",
+    "prompt",
+    "context",
+    "target_prompt",
+    "target",
+    "aliases",
+    "solution",
+    "text",
+]
 ARC: list[dict[str, Any]] = [
     {"question": f"{name}?", "choices": {"text": [name, "ice"], "label": ["A", "B"]}, "answerKey": "A"}
     for name in ("sun", "lava", "tea", "fox 🦊")

@@ -17,6 +17,8 @@ def answer(row_id: str, target: str, given: str, style: str = "oe", error: str |
         "target_prompt": "\nAnswer:",
         "target": target,
         "options": ["x", "y"] if style == "choice" else [],
+        "aliases": None,
+        "solution": None,
         "model": "m",
         "output": given,
         "answer": given,

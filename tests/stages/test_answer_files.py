@@ -142,3 +142,20 @@ def test_labels_of_a_person(jsonl: Path, tmp_path: Path) -> None:
 )
 def test_a_judges_directory_has_a_plain_name(text: str, slug: str) -> None:
     assert text_slug(text) == slug
+
+
+def test_several_right_answers_are_kept_and_an_older_record_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "several.jsonl"
+    lines = [
+        {"question": "?", "target": ["Rome", "Roma"], "answer": "Roma"},
+        {"question": "?", "target": "Rome", "aliases": ["Roma"], "answer": "Roma"},
+        {"question": "?", "target": '["Rome", "Roma"]', "answer": "Roma"},
+        {"question": "?", "target": "Rome", "answer": "Roma"},
+        {"question": "?", "target": {"a": 1}, "answer": "Roma"},
+        {name: value for name, value in answer("old", "Rome", "Roma").items() if name not in ("aliases", "solution")},
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    rows = list(open_answers(str(path), Location(str(tmp_path / "out")), 10).rows())
+    assert [row["aliases"] for row in rows] == [["Roma"]] * 3 + [None] * 3
+    assert [row["target"] for row in rows] == ["Rome"] * 4 + ["", "Rome"]
+    assert [row["error"] for row in rows] == [None] * 4 + ["row 5 has no target", None]

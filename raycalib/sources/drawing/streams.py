@@ -192,6 +192,8 @@ class SourceStream:
             "target_prompt": example.target_prompt,
             "target": example.target,
             "options": list(item.options) if style == "choice" else [],
+            "aliases": list(item.aliases) if item.aliases and style == "oe" else None,
+            "solution": item.solution or None if style == "oe" else None,
         }
 
 

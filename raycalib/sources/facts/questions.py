@@ -82,6 +82,8 @@ def _question(fact: Fact, style: str, split: str, phrasing: str, seed: int, fres
         "target_prompt": example.target_prompt,
         "target": example.target,
         "options": options,
+        "aliases": None,
+        "solution": None,
     }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from raycalib.sources.files.narrow_floats import widening
 from raycalib.sources.files.raw_row import RawRow
 
 BATCH_ROWS = 4096
@@ -25,8 +26,17 @@ def rows_at_once(n_rows: int, n_bytes: int) -> int:
 def arrow_rows(table: pa.RecordBatch | pa.Table, n_before: int) -> Iterator[RawRow]:
     """The rows of a table, numbered from ``n_before + 1``.
 
-    Bytes that are no UTF-8 become lone surrogates, which refuse the row that uses them and not the table.
+    Bytes that are no UTF-8 become lone surrogates, which refuse the row that uses them and not the table. Floats of
+    fewer than 64 bits become the numbers that they are written as.
     """
+    widened = {field.name: widen for field in table.schema if (widen := widening(field.type)) is not None}
+    for row in _rows(table, n_before):
+        if widened:
+            row.values.update({name: widened[name](row.values[name]) for name in widened if name in row.values})
+        yield row
+
+
+def _rows(table: pa.RecordBatch | pa.Table, n_before: int) -> Iterator[RawRow]:
     step = rows_at_once(table.num_rows, table.nbytes)
     for start in range(0, table.num_rows, step):
         part = table.slice(start, step)

@@ -41,8 +41,5 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is not a number")
-
-
-DECODER = JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)
+DECODER = JSONDecoder(object_pairs_hook=_object)
+"""Takes ``NaN`` and ``Infinity`` as Python's own writer has them; what reads a column refuses them there."""

@@ -10,6 +10,7 @@ from raycalib.records import Row
 from raycalib.sources.files.raw_row import RawRow
 from raycalib.sources.hub.columns import text_at
 from raycalib.sources.hub.declaration import HubSource
+from raycalib.sources.hub.final_answer import final_answer
 from raycalib.sources.hub.item import Item, Refusal, UnusableRowError
 from raycalib.sources.hub.shown import sample
 
@@ -49,6 +50,9 @@ def convert_row(
     position = row_number if position is None else position
     try:
         texts = _texts(source, row, paper_exact)
+        solution = texts[source.solution] if source.solution and not paper_exact else ""
+        if solution:
+            texts[source.solution or ""] = _final(solution, source.solution or "")
         options, answer = _options_and_answer(source, row, paper_exact)
     except UnusableRowError as error:
         return Refusal(row_number, str(error), error.field, error.expected)
@@ -56,7 +60,7 @@ def convert_row(
         order = np.random.default_rng(seed + position).permutation(len(options)).tolist()
         options = tuple(options[index] for index in order)
         answer = order.index(answer)
-    return Item(position=position, texts=texts, options=options, answer=answer)
+    return Item(position=position, texts=texts, options=options, answer=answer, solution=solution)
 
 
 def convert_rows(
@@ -121,6 +125,13 @@ def _texts(source: HubSource, row: Row, paper_exact: bool) -> dict[str, str]:
         if not (derive or paper_exact or name in source.may_be_empty or texts[name].strip()):
             raise UnusableRowError(f"{name!r} is empty", name)
     return texts
+
+
+def _final(solution: str, column: str) -> str:
+    found = final_answer(solution)
+    if found is None:
+        raise UnusableRowError(f"{column!r} does not end in a line with '####' and the final answer", column)
+    return found
 
 
 def _options_and_answer(source: HubSource, row: Row, paper_exact: bool) -> tuple[tuple[str, ...], int | None]:

@@ -101,6 +101,7 @@ class HubSource:
         default_shots: few-shot examples in evaluation where nothing else is asked for.
         evaluation_only: never trains; the paper's training mixture leaves the source out.
         not_in_mixture: styles in which the paper's training mixture leaves the source out.
+        solution: text that is a worked solution: its final answer is the right one, the whole is for a judge.
         paper: where the paper's code reads rows otherwise.
         manual: how to get the rows, where the hub does not have them.
     """
@@ -123,6 +124,7 @@ class HubSource:
     default_shots: int = 0
     evaluation_only: bool = False
     not_in_mixture: tuple[str, ...] = ()
+    solution: str | None = None
     paper: PaperReading = PaperReading()
     manual: ManualFile | None = None
 
@@ -138,6 +140,8 @@ class HubSource:
             problems.append("the choice style and shuffled options need options")
         if self.group_by is not None and self.group_by not in self.text_fields:
             problems.append(f"group_by: {self.group_by}; its texts are {', '.join(self.text_fields)}")
+        if self.solution is not None and self.solution not in self.text_fields:
+            problems.append(f"solution: {self.solution}; its texts are {', '.join(self.text_fields)}")
         if set(self.not_in_mixture) - set(self.styles):
             problems.append(f"not_in_mixture: {', '.join(self.not_in_mixture)}; it has {', '.join(self.styles)}")
         if self.default_shots < 0:

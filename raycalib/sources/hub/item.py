@@ -14,12 +14,16 @@ class Item:
         texts: what fills the fields of the source's templates.
         options: the answers to choose from, in the order shown; empty where the source has none.
         answer: index of the right option; None where the source has no options.
+        aliases: other right answers than the first, where no option is asked for.
+        solution: the right answer with its reasons; empty where it has none.
     """
 
     position: int
     texts: Mapping[str, str]
     options: tuple[str, ...]
     answer: int | None
+    aliases: tuple[str, ...] = ()
+    solution: str = ""
 
     def asks_the_same(self, other: "Item", asked: Sequence[str]) -> bool:
         """Whether both put one question, outer spaces aside: then one gives away the other's answer.

@@ -70,7 +70,7 @@ class OpenHubSource:
     @property
     def deals_train(self) -> bool:
         """Whether some of the train rows validate."""
-        return self.deals and "validation" not in self.words.splits
+        return self.deals and "validation" not in self.words.splits and not self.words.evaluation_only
 
     def has_style(self, style: str, item: Item) -> bool:
         """Every row has all styles of its source."""

@@ -11,6 +11,7 @@ from raycalib.errors import DataError
 USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "question": ("question", "query", "problem", "question_text", "question_stem", "stem", "prompt", "input"),
     "answer": ("answer", "target", "answer_text", "correct_answer", "reference", "gold", "output"),
+    "aliases": ("aliases", "answer_aliases", "alternative_answers", "accepted_answers"),
     "choices": ("choices", "options", "candidates", "endings"),
     "answer_index": ("answer_index", "answer_idx", "label", "answerKey", "answer_key", "correct_index", "gold_index"),
     "context": ("context", "passage", "paragraph", "support", "background"),
@@ -18,6 +19,12 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "split": ("split",),
 }
 """In order of preference; capital letters do not matter."""
+
+NAMES_OF_SEVERAL = (
+    "answers", "possible_answers", "correct_answers", "golden_answers", "gold_answers", "targets", "references",
+    "ground_truth", "ground_truths", "acceptable_answers", "reference_answers",
+)  # fmt: skip
+"""Of right answers, looked for last, and only where no column names the right one of some options."""
 
 LETTERED_NAMES = ("{}", "option_{}", "option{}", "option {}", "choice_{}", "choice{}", "choice {}", "opt_{}", "op{}")
 """Names of columns that hold one option each, with a letter from a on; capital letters do not matter."""
@@ -32,7 +39,8 @@ class ColumnNames:
 
     Attributes:
         question: of the question.
-        answer: of the right answer's text.
+        answer: of the right answer's text, or of a list of right answers.
+        aliases: of other right answers.
         choices: of the options, a list.
         answer_index: of the right option: its number from 0, or its letter.
         context: of a text that the question is about.
@@ -42,6 +50,7 @@ class ColumnNames:
 
     question: str | None = None
     answer: str | None = None
+    aliases: str | None = None
     choices: str | None = None
     answer_index: str | None = None
     context: str | None = None
@@ -59,12 +68,19 @@ class OwnColumns(ColumnNames):
     Attributes:
         lettered: columns with one option each, in place of ``choices``.
         letters: columns whose name is one letter, whether they are read or not.
-        whole: columns with fractional numbers that are all whole, as tables with nulls have whole numbers.
+        whole: columns with fractional numbers that are all whole, as tables with nulls have whole numbers, or with
+            times that are all midnight, as such tables have dates.
+        listed: columns whose texts are lists or structs, written out.
+        truths: columns of a csv that hold truth values alone.
+        solved: columns whose texts are worked solutions with a final answer.
     """
 
     lettered: tuple[str, ...] = ()
     letters: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
+    listed: frozenset[str] = frozenset()
+    truths: frozenset[str] = frozenset()
+    solved: frozenset[str] = frozenset()
 
     def used(self) -> list[str]:
         """The names of all columns that are read."""
@@ -107,7 +123,10 @@ def find_columns(place: str, names: Sequence[str], named: ColumnNames) -> OwnCol
     if found["question"] is None:
         raise _lacks(place, "question", names)
     if found["answer"] is None and (found["answer_index"] is None or (found["choices"] is None and not lettered)):
-        raise _lacks(place, "answer", names)
+        found["answer"] = None if "answer" in left_out else _first(NAMES_OF_SEVERAL, names, taken)
+        found["answer_index"] = asked.get("answer_index")
+        if found["answer"] is None:
+            raise _lacks(place, "answer", names)
     letters = frozenset(name for name in names if len(name) == 1 and name.isalpha())
     return OwnColumns(**found, lettered=lettered, letters=letters)
 
@@ -117,8 +136,12 @@ def _by_lower(names: Sequence[str], taken: set[str]) -> dict[str, str]:
 
 
 def _usual(meaning: str, names: Sequence[str], taken: set[str]) -> str | None:
+    return _first(USUAL_NAMES[meaning], names, taken)
+
+
+def _first(usual_names: Sequence[str], names: Sequence[str], taken: set[str]) -> str | None:
     by_lower = _by_lower(names, taken)
-    return next((by_lower[usual.lower()] for usual in USUAL_NAMES[meaning] if usual.lower() in by_lower), None)
+    return next((by_lower[usual.lower()] for usual in usual_names if usual.lower() in by_lower), None)
 
 
 def _lettered(names: Sequence[str], taken: set[str]) -> tuple[str, ...]:
@@ -133,6 +156,6 @@ def _lettered(names: Sequence[str], taken: set[str]) -> tuple[str, ...]:
 def _lacks(place: str, meaning: str, names: Sequence[str]) -> DataError:
     return DataError(
         f"source: {place} lacks the column {meaning!r}; it has {', '.join(names) or 'none'}; needed: question, answer "
-        "(or choices and answer_index); optional: options, context, task, split; a column of another name is named by "
-        f"{meaning}_column (in a run, --source.{meaning.replace('_', '-')}-column)"
+        "(or choices and answer_index); optional: aliases, options, context, task, split; a column of another name is "
+        f"named by {meaning}_column (in a run, --source.{meaning.replace('_', '-')}-column)"
     )

@@ -10,6 +10,7 @@ from raycalib.sources.hub.shown import sample
 from raycalib.sources.own.answers import answer_index
 from raycalib.sources.own.columns import OwnColumns
 from raycalib.sources.own.options import read_options
+from raycalib.sources.own.right_answers import RightAnswers, alias_texts, right_answers
 from raycalib.sources.own.values import needed_text, optional_text, way_around
 
 VALIDATION = "validation"
@@ -45,17 +46,31 @@ def own_item(columns: OwnColumns, row: Mapping[str, Any], position: int) -> Item
     question = needed_text(row, columns.question or "", columns)
     options = read_options(row, columns)
     index = answer_index(row, columns, options) if options.texts else None
-    answer = _answer_without_options(row, columns) if index is None else options.texts[index]
+    if index is None:
+        right = _answers_without_options(row, columns, question)
+    else:
+        right = RightAnswers(options.texts[index], _others(row, columns, question, options.texts[index]))
     context = optional_text(row, "context", columns.context, columns) if columns.context else ""
     texts = {
         "question": question,
-        "answer": answer,
+        "answer": right.target,
         "context_line": f"Context: {context}\n" if context else "",
         "context_section": f"Context:\n{context}\n\n" if context else "",
         "task": optional_text(row, "task", columns.task, columns),
         "split": split_of_row(row, columns) if columns.split else "",
     }
-    return Item(position=position, texts=texts, options=options.texts, answer=index)
+    return Item(
+        position=position,
+        texts=texts,
+        options=options.texts,
+        answer=index,
+        aliases=right.aliases,
+        solution=right.solution,
+    )
+
+
+def _others(row: Mapping[str, Any], columns: OwnColumns, question: str, right: str) -> tuple[str, ...]:
+    return tuple(text for text in alias_texts(row, columns, question) if text != right)
 
 
 def split_of_row(row: Mapping[str, Any], columns: OwnColumns) -> str:
@@ -76,12 +91,12 @@ def split_of_row(row: Mapping[str, Any], columns: OwnColumns) -> str:
     return SPLIT_NAMES.get(name, "")
 
 
-def _answer_without_options(row: Mapping[str, Any], columns: OwnColumns) -> str:
+def _answers_without_options(row: Mapping[str, Any], columns: OwnColumns, question: str) -> RightAnswers:
     if columns.answer is None:
         column = columns.choices or columns.lettered[0]
         raise UnusableRowError(f"{column!r} is empty, and no column has the answer's text", column)
-    answer = needed_text(row, columns.answer, columns)
-    if answer.strip() in columns.letters:
-        reason = f"the {columns.answer} is {answer.strip()!r}, the name of a column, and the row has no options"
+    right = right_answers(row, columns, question)
+    if right.target.strip() in columns.letters:
+        reason = f"the {columns.answer} is {right.target.strip()!r}, the name of a column, and the row has no options"
         raise UnusableRowError(reason, columns.answer)
-    return answer
+    return right

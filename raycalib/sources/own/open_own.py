@@ -83,7 +83,7 @@ class OpenOwnSource:
     def read(self, role: str) -> Iterator[Item | Refusal]:
         """What each row becomes; only the columns needed are read, and that of splits only where the rows have none."""
         split = self.columns.split if role == WHOLE else None
-        columns = replace(self.columns, split=split, whole=self._peek.whole)
+        columns = replace(self._peek.told(self.columns), split=split)
         return convert_own_rows(columns, self._rows(role, columns.used()))
 
     def _rows(self, role: str, columns: Sequence[str]) -> Iterator[RawRow]:
@@ -160,8 +160,7 @@ class OpenOwnSource:
 
     def describe(self) -> str:
         """Which column is read as what, and what looks wrong in the first rows."""
-        note = self._peek.note(self.columns.answer_index)
-        return f"{self.label}: {self.columns.describe()}{'; ' if note else ''}{note}"
+        return f"{self.label}: {'; '.join([self.columns.describe(), *self._peek.notes(self.columns)])}"
 
 
 def open_file(path: Path, named: ColumnNames, seed: int) -> OpenOwnSource:

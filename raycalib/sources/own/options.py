@@ -10,7 +10,10 @@ from raycalib.sources.hub.columns import checked_text
 from raycalib.sources.hub.conversion import MAX_OPTIONS, repeated_or_empty
 from raycalib.sources.hub.item import UnusableRowError
 from raycalib.sources.own.columns import OwnColumns
+from raycalib.sources.own.listed import fields_of, listed
 from raycalib.sources.own.values import as_text, value_of, way_around
+
+TEXT, LABEL = "text", "label"
 
 
 class Options(NamedTuple):
@@ -51,22 +54,21 @@ def read_options(row: Mapping[str, Any], columns: OwnColumns) -> Options:
     value = value_of(row, column)
     if value is None or value == "":
         return NO_OPTIONS
-    hint = ""
-    if type(value) is CsvCell:
-        hint = "; write Python's lists with json.dumps" if value.lstrip()[:2] in ("['", '["') else ""
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value = None
+    if isinstance(value, str):
+        value = _unwritten(value)
     labels: Any = None
+    if isinstance(value, list) and value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+        value = dict(value)  # a map of a parquet
     if isinstance(value, Mapping):
         value, labels = _of_mapping(value)
+    elif isinstance(value, list) and value and all(isinstance(option, Mapping) for option in value):
+        value, labels = _of_structs(value, column)
     elif "." in column and column not in row:
         labels = _beside(row, column)
     if isinstance(value, list) and not value:
         return NO_OPTIONS
     if not isinstance(value, list) or not 2 <= len(value) <= MAX_OPTIONS:
-        reason = f"{column!r} must be a list of 2 to {MAX_OPTIONS} texts, or texts by key (in a csv, as JSON){hint}"
+        reason = f"{column!r} must be a list of 2 to {MAX_OPTIONS} texts, or texts by key (in a csv, as JSON)"
         raise UnusableRowError(f"{reason}; {way_around('choices')}", column)
     texts = tuple(
         [checked_text(text, column) if type(text) is str else as_text(text, column, columns) for text in value]
@@ -78,10 +80,30 @@ def read_options(row: Mapping[str, Any], columns: OwnColumns) -> Options:
     return Options(texts, keys, value, bad_keys=not keys)
 
 
+def _unwritten(text: str) -> Any:
+    """The list or struct that a text stands for, as JSON or as Python or numpy print it; None where it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        found = fields_of(text)
+        return listed(text) if found is None else found
+
+
+def _of_structs(options: list[Mapping[str, Any]], column: str) -> tuple[Any, Any]:
+    """The options of ``[{"label": "A", "text": …}, …]`` and their labels."""
+    if not all(isinstance(option.get(TEXT), str | int | float) for option in options):
+        names = ", ".join(str(name)[:40] for name in options[0])
+        raise UnusableRowError(
+            f"{column!r} must have a text in the field 'text' of each option; it has {names}", column
+        )
+    labels = [option.get(LABEL) for option in options]
+    return [option[TEXT] for option in options], None if None in labels else labels
+
+
 def _of_mapping(value: Mapping[str, Any]) -> tuple[Any, Any]:
     """The options of ``{"text": [...], "label": [...]}`` or ``{"A": ..., "B": ...}`` and their labels."""
-    if isinstance(value.get("text"), list):
-        return value["text"], value.get("label")
+    if isinstance(value.get(TEXT), list):
+        return value[TEXT], value.get(LABEL)
     kept = {key: text for key, text in value.items() if text is not None}
     if any(isinstance(text, list | Mapping) for text in kept.values()):
         return None, None
@@ -93,7 +115,7 @@ def _beside(row: Mapping[str, Any], column: str) -> Any:
     around = value_of(row, column.rpartition(".")[0])
     if type(around) is CsvCell:
         around = json.loads(around)  # it could be read a moment ago
-    return around.get("label") if isinstance(around, Mapping) and not column.endswith(".label") else None
+    return around.get(LABEL) if isinstance(around, Mapping) and not column.endswith(".label") else None
 
 
 def _keys(labels: Any, n_options: int) -> tuple[str, ...]:

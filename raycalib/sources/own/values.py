@@ -1,14 +1,13 @@
 """The values of a row of your own as texts; UnusableRowError says with the column's name why one cannot be used."""
 
 from collections.abc import Mapping
-from datetime import date, time
-from decimal import Decimal
 from typing import Any
 
 from raycalib.sources.files.raw_row import CsvCell
 from raycalib.sources.hub.columns import checked_text, from_json
 from raycalib.sources.hub.item import UnusableRowError
 from raycalib.sources.own.columns import OwnColumns
+from raycalib.sources.own.written import Writable, is_finite, written
 
 
 def value_of(row: Mapping[str, Any], column: str) -> Any:
@@ -33,16 +32,25 @@ def value_of(row: Mapping[str, Any], column: str) -> Any:
 
 
 def as_text(value: Any, column: str, columns: OwnColumns) -> str:
-    """Texts as they are, numbers and dates as they are written; nothing for null."""
+    """Texts as they are, bytes as the text that they are, numbers and times as ``written``; nothing for null."""
     if isinstance(value, str):
         return checked_text(value, column)
     if value is None or value != value:
         return ""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | date | time):
+    if isinstance(value, bytes):
+        return checked_text(value.decode("utf-8", "surrogateescape"), column)
+    if isinstance(value, Mapping):
+        fields = ", ".join(str(name)[:40] for name in list(value)[:8])
+        raise UnusableRowError(
+            f"{column!r} must be a text or a number, not a struct of {fields}; name the field with the text, as "
+            f"{column}.{next(iter(value), 'text')}",
+            column,
+        )
+    if isinstance(value, bool) or not isinstance(value, Writable):
         raise UnusableRowError(f"{column!r} must be a text or a number, not {type(value).__name__}", column)
-    if isinstance(value, float) and column in columns.whole and value.is_integer():
-        return str(int(value))
-    return str(value)
+    if not is_finite(value):
+        raise UnusableRowError(f"{column!r} is no finite number", column)
+    return written(value, whole=column in columns.whole)
 
 
 def needed_text(row: Mapping[str, Any], column: str, columns: OwnColumns) -> str:

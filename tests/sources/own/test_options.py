@@ -1,6 +1,10 @@
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 import pytest
 
 from tests.sources.drawn import ENDINGS, Drawn, check_counts, write
@@ -139,7 +143,49 @@ def test_a_struct_that_is_null_has_no_inner_field_to_miss(tmp_path: Path, ending
     assert (len(found.rows), found.refused) == (2, [])
 
 
-def test_python_lists_in_a_csv_are_named(tmp_path: Path) -> None:
-    rows = [{"question": "Colour?", "choices": str(TEXTS), "answer": "red"}]
-    (refused,) = drawn(tmp_path, rows, ".csv").refused
-    assert "write Python's lists with json.dumps" in refused.reason
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("written", [str(TEXTS), json.dumps(TEXTS), str(np.array(TEXTS, dtype=object))])
+def test_lists_are_read_as_python_json_and_numpy_print_them(tmp_path: Path, written: str, ending: str) -> None:
+    (row,) = drawn(tmp_path, [{"question": "Colour?", "choices": written, "answer": "red"}], ending).rows
+    assert row["options"] == TEXTS
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("key", ["answer", "answerKey"])
+def test_options_as_ai2_has_them_are_read_with_their_keys(tmp_path: Path, key: str, ending: str) -> None:
+    choices = [{"label": label, "text": text} for label, text in zip("XYZ", TEXTS, strict=True)]
+    (row,) = drawn(tmp_path, [{"question": "Colour?", "choices": choices, key: "Y"}], ending).rows
+    assert (row["options"], row["target"]) == (TEXTS, "b")
+
+
+def test_options_as_a_map_of_a_parquet_are_read(tmp_path: Path) -> None:
+    maps = pa.array([list(zip("XYZ", TEXTS, strict=True))], type=pa.map_(pa.string(), pa.string()))
+    path = tmp_path / "mine.parquet"
+    parquet.write_table(pa.table({"question": ["Colour?"], "choices": maps, "answer": ["Z"]}), path)
+    (row,) = Drawn(f"file:{path}", "choice").rows
+    assert (row["options"], row["target"]) == (TEXTS, "c")
+
+
+def test_options_whose_structs_have_no_text_are_refused(tmp_path: Path) -> None:
+    rows = [{"question": "Colour?", "choices": [{"key": "A"}, {"key": "B"}], "answer": "A"}]
+    (refused,) = drawn(tmp_path, rows, ".jsonl").refused
+    assert refused.reason == "'choices' must have a text in the field 'text' of each option; it has key"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    ("options", "answer", "letter"),
+    [(["No", "Yes"], True, "b"), (["True", "False"], False, "b"), (["yes", "no", "maybe"], True, "a")],
+)
+def test_a_truth_value_is_the_option_that_says_so(
+    tmp_path: Path, options: list[str], answer: bool, letter: str, ending: str
+) -> None:
+    (row,) = drawn(tmp_path, [{"question": "Is it?", "choices": options, "answer": answer}], ending).rows
+    assert row["target"] == letter
+
+
+def test_several_right_options_are_refused_and_a_list_of_one_is_read(tmp_path: Path) -> None:
+    rows = [{"question": "Colour?", "choices": TEXTS, "answer": answer} for answer in ([TEXTS[1]], TEXTS[:2])]
+    found = drawn(tmp_path, rows, ".jsonl")
+    assert [row["target"] for row in found.rows] == ["b"]
+    assert "has 2 right answers; of options exactly one is right" in found.refused[0].reason

@@ -103,11 +103,26 @@ def test_a_bad_row_is_refused_by_name_and_the_rest_goes_on(
     assert refused.content.isascii()
 
 
-@pytest.mark.parametrize("value", [True, ["x"], {"a": 1}])
-def test_a_value_of_a_wrong_type_is_refused(tmp_path: Path, value: object) -> None:
-    path = write(tmp_path / "mine.jsonl", [GOOD, GOOD | {"answer": value}])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"answer": True}, "the answer True is a truth value, and not one of its options is yes or no"),
+        ({"answer": ["x"]}, "the answer 'x' is not among its options"),
+        (
+            {"answer": {"a": 1}},
+            "'answer' holds the fields a; name the one with the text as answer_column, such as answer.a",
+        ),
+        ({"question": True}, "'question' must be a text or a number, not bool"),
+        ({"question": ["x"]}, "'question' must be a text or a number, not list"),
+        ({"question": {"stem": "2 + 2?"}}, "not a struct of stem; name the field with the text, as question.stem"),
+        ({"question": float("inf")}, "'question' is no finite number"),
+        ({"question": float("nan")}, "'question' is empty"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_refused(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    path = write(tmp_path / "mine.jsonl", [GOOD, GOOD | change])
     (refused,) = Drawn(f"file:{path}").refused
-    assert "'answer' must be a text or a number, not" in refused.reason
+    assert reason in refused.reason
 
 
 def test_options_as_plain_text_are_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ GSM8K = HubSource(
         outro=NEXT_QUESTION,
         target="{answer}",
     ),
+    solution="answer",
     default_shots=8,
     evaluation_only=True,
 )

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from raycalib.errors import ConfigError
-from raycalib.sources.hub import Item, Refusal, convert_row, hub_source, read_split, render
+from raycalib.sources.hub import Item, Refusal, convert_row, few_shot_header, hub_source, read_split, render
 from raycalib.sources.hub.declared.mathematics import lettered_options, split_at_commas
 from tests.sources.hub.conftest import SEED, Check
 
@@ -28,11 +28,27 @@ def test_gsm8k_is_open_ended_and_for_evaluation(check_source: Check) -> None:
         "gsm8k",
         GSM8K_ROWS,
         oe="Question: 3 nets hold 4 balls each. How many balls?\nAnswer:",
-        oe_targets=["3*4=<<3*4=12>>12\n#### 12", "9-2=7\n#### 7", "#### 9"],
+        oe_targets=["12", "7", "9"],
     )
     source = hub_source("gsm8k")
     assert source.evaluation_only
     assert (source.shots_in("train"), source.shots_in("test")) == (0, 8)
+
+
+def test_gsm8k_keeps_the_whole_solution_beside_the_final_answer() -> None:
+    source = hub_source("gsm8k")
+    (item, *_) = read_split(source, GSM8K_ROWS, seed=SEED).items
+    assert item.solution == "3*4=<<3*4=12>>12\n#### 12"
+    header = few_shot_header(source, item, "oe", pool=[item], k=1, seed=SEED)
+    assert header == ""  # its own question is no example
+    (paper, *_) = read_split(source, GSM8K_ROWS, seed=SEED, paper_exact=True).items
+    assert (render(source, paper, "oe").target, paper.solution) == ("3*4=<<3*4=12>>12\n#### 12", "")
+
+
+def test_a_gsm8k_row_without_a_final_answer_is_refused() -> None:
+    refused = convert_row(hub_source("gsm8k"), {"question": "1 + 1?", "answer": "It is 2."}, 0, seed=SEED)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "'answer' does not end in a line with '####' and the final answer"
 
 
 def test_gsm8k_has_no_choice_prompts() -> None:
