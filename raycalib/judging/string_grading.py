@@ -80,7 +80,7 @@ def _form(target: str) -> Callable[[str], str]:
 
 
 def _substring(target: str, answer: str) -> bool:
-    return target.strip() in answer
+    return target in answer
 
 
 RULES: dict[str, Callable[[str, str], bool]] = {"exact": _exact, "contains": _contains, "substring": _substring}

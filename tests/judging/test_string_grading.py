@@ -87,7 +87,7 @@ from raycalib.judging.normalized import normalized
         ("[Paris]", "Paris", 1, 0),
         ("-x", "x", 0, 0),
         ("-√2", "√2", 0, 0),
-        (" Paris ", "Paris", 1, 1),
+        (" Paris ", "Paris", 1, 0),
     ],
 )
 def test_open_ended_table(target: str, answer: str, exact: int, substring: int) -> None:

@@ -53,7 +53,7 @@ def own_item(columns: OwnColumns, row: Mapping[str, Any], position: int) -> Item
     context = optional_text(row, "context", columns.context, columns) if columns.context else ""
     texts = {
         "question": question,
-        "answer": right.target,
+        "answer": right.target.strip(),  # an answer has no outer spaces
         "context_line": f"Context: {context}\n" if context else "",
         "context_section": f"Context:\n{context}\n\n" if context else "",
         "task": optional_text(row, "task", columns.task, columns),
@@ -64,7 +64,7 @@ def own_item(columns: OwnColumns, row: Mapping[str, Any], position: int) -> Item
         texts=texts,
         options=options.texts,
         answer=index,
-        aliases=right.aliases,
+        aliases=tuple(text.strip() for text in right.aliases),
         solution=right.solution,
     )
 

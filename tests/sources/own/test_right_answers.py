@@ -136,6 +136,10 @@ def test_few_lists_among_texts_are_texts(tmp_path: Path) -> None:
     assert right(tmp_path, ['["a"]', "b", "c"])[0] == ('["a"]', None)
 
 
+def test_outer_spaces_are_not_meant(tmp_path: Path) -> None:
+    assert right(tmp_path, [[" Amber ", "amber\n"]]) == [("Amber", ["amber"])]
+
+
 def test_an_empty_list_is_no_right_answer(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.jsonl", [{"question": "?", "answers": {"text": [], "answer_start": []}}])
     (refused,) = Drawn(f"file:{path}").refused
