@@ -62,10 +62,11 @@ ROW_TEXT = re.compile(r"context (length|window|size)|too long|prompt tokens|maxi
 """What servers that send no code say of a text that they cannot read: vLLM, llama.cpp, TGI."""
 
 LASTING_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
-FATAL_STATUSES = {400, 401, 403, 404, 405, 422}
 ROW_STATUSES = {413}
 UNREADABLE_STATUSES = {400, 422}
 BUSY_STATUSES = {429}
+PASSING_STATUSES = {408, 409, 425}
+"""Of those that blame the request, the ones that pass: a timeout, a conflict, too early."""
 
 
 def kind_of_status(status: int, code: object = None, message: str = "") -> FailureKind:
@@ -73,6 +74,8 @@ def kind_of_status(status: int, code: object = None, message: str = "") -> Failu
 
     >>> kind_of_status(401), kind_of_status(429), kind_of_status(503)
     (<FailureKind.FATAL: 'fatal'>, <FailureKind.BUSY: 'busy'>, <FailureKind.FAULT: 'fault'>)
+    >>> kind_of_status(402), kind_of_status(408)
+    (<FailureKind.FATAL: 'fatal'>, <FailureKind.FAULT: 'fault'>)
     >>> kind_of_status(400, "context_length_exceeded"), kind_of_status(429, "insufficient_quota")
     (<FailureKind.ROW: 'row'>, <FailureKind.FATAL: 'fatal'>)
     >>> kind_of_status(400, 400, "This model's maximum context length is 4096 tokens.")
@@ -82,9 +85,9 @@ def kind_of_status(status: int, code: object = None, message: str = "") -> Failu
         return FailureKind.FATAL
     if code in ROW_CODES or status in ROW_STATUSES or (status in UNREADABLE_STATUSES and ROW_TEXT.search(message)):
         return FailureKind.ROW
-    if status in FATAL_STATUSES or 300 <= status < 400:
-        return FailureKind.FATAL
-    return FailureKind.BUSY if status in BUSY_STATUSES else FailureKind.FAULT
+    if status in BUSY_STATUSES:
+        return FailureKind.BUSY
+    return FailureKind.FATAL if 300 <= status < 500 and status not in PASSING_STATUSES else FailureKind.FAULT
 
 
 def without_secret(text: str, secret: str) -> str:

@@ -1,12 +1,14 @@
 """What all processes of a run share: the limits of requests, tokens and money, and the reason to stop."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import time
 
-from raycalib.judging.budget import Budget
+from raycalib.judging.budget import Budget, Purse
 from raycalib.judging.rate_headers import RateNote
 from raycalib.judging.rate_limit import SlidingWindowLimit, Spent
+from raycalib.judging.trial import Dud, Trial
 
 MINUTE_S = 60.0
 LEASE_S = 1.0
@@ -64,6 +66,9 @@ class Ask:
         note: the lowest limits that the server named since.
         pause_s: the server wants nothing for so long.
         stop: why nothing should be asked any more.
+        judge: whose requests they are; several judges may share a ledger.
+        duds: rows of it that were asked in vain.
+        verdict: it gave one.
     """
 
     wishes: tuple[Wish, ...] = ()
@@ -71,6 +76,9 @@ class Ask:
     note: RateNote = field(default_factory=RateNote)
     pause_s: float = 0.0
     stop: str = ""
+    judge: str = ""
+    duds: tuple[Dud, ...] = ()
+    verdict: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,14 +110,17 @@ class _Open:
 class Ledger:
     """Grants permits; called by one process at a time."""
 
-    def __init__(self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` is monotonic, in seconds."""
+    def __init__(
+        self, settings: LimitSettings, clock: Callable[[], float] = time.monotonic, purse: Purse | None = None
+    ) -> None:
+        """``clock`` is monotonic, in seconds; ``purse`` is where money is written down before it is spent."""
         lag_s = settings.lease_s + settings.way_s
         self.settings, self.clock = settings, clock
         self._requests = SlidingWindowLimit(settings.requests or None, settings.window_s, lag_s, clock)
         self._tokens = SlidingWindowLimit(settings.tokens or None, settings.window_s, lag_s, clock)
-        self.budget = Budget(settings.max_cost_usd)
+        self.budget = Budget(settings.max_cost_usd, purse)
         self._open: dict[int, _Open] = {}
+        self._trials: defaultdict[str, Trial] = defaultdict(Trial)
         self._next = 0
         self._resume_at = 0.0
         self.stop = ""
@@ -122,7 +133,7 @@ class Ledger:
         permits: list[int] = []
         wait_s = 0.0
         for wish in ask.wishes:
-            wait_s = self._wait_s(wish)
+            wait_s = self._trial_wait_s(ask.judge) or self._wait_s(wish)
             if self.stop or wait_s > 0:
                 break
             permits.append(self._grant(wish))
@@ -148,7 +159,15 @@ class Ledger:
                 limit.lower(allowance.limit)
         if ask.pause_s:
             self._resume_at = max(self._resume_at, self.clock() + ask.pause_s)
-        self.stop = self.stop or ask.stop
+        in_vain = self._trials[ask.judge].count(ask.duds, ask.verdict)
+        self.stop = self.stop or ask.stop or in_vain
+
+    def _trial_wait_s(self, judge: str) -> float:
+        """Until a judge gave its first verdict few rows are underway."""
+        if self._trials[judge].has_room(len(self._open)):
+            return 0.0
+        self._close_old()
+        return 0.0 if self._trials[judge].has_room(len(self._open)) else SOONEST_S
 
     def _wait_s(self, wish: Wish) -> float:
         wait_s = max(self._resume_at - self.clock(), self._requests.wait_s(1), self._tokens.wait_s(wish.tokens))
@@ -156,11 +175,16 @@ class Ledger:
             self._close_old()
             if self._open and self.budget.may_fit_later(wish.cost_usd):
                 return SOONEST_S
-            self.stop = (
-                f"the next request could exceed max_cost_usd ({self.settings.max_cost_usd:g}): "
-                f"${self.budget.spent_usd:.4f} are spent; raise --max-cost-usd to go on"
-            )
+            self.stop = self.stop or self._no_money()
         return wait_s
+
+    def _no_money(self) -> str:
+        spent, others = self.budget.spent_usd, self.budget.others_usd
+        of_others = f", ${others:.4f} of them by other runs into this directory" if others else ""
+        return (
+            f"the next request could exceed max_cost_usd ({self.settings.max_cost_usd:g}): ${spent + others:.4f} are "
+            f"spent{of_others}; raise --max-cost-usd to go on"
+        )
 
     def _grant(self, wish: Wish) -> int:
         self._requests.take(1)

@@ -8,6 +8,7 @@ import time
 from raycalib.judging.desk import Desk
 from raycalib.judging.ledger import Ask, Settlement, Wish
 from raycalib.judging.rate_headers import Allowance, RateNote
+from raycalib.judging.trial import Dud
 
 MOST_WISHES = 512
 QUIETEST_S = 5.0
@@ -33,11 +34,13 @@ class PermitLine:
     however many requests it sends. Where a permit has to be waited for, calls are a quarter of a lease apart.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, judge: str = "") -> None:
+        self.desk, self.judge = desk, judge
         self.stop_reason = ""
         self._waiting: deque[tuple[Wish, asyncio.Future[Permit]]] = deque()
         self._settled: list[Settlement] = []
+        self._duds: list[Dud] = []
+        self._verdict = False
         self._note = RateNote()
         self._pause_until = 0.0
         self._pump: asyncio.Task[None] | None = None
@@ -64,6 +67,16 @@ class PermitLine:
     def settle(self, permit: Permit, tokens: float, cost_usd: float) -> None:
         """Says what the request of a permit took."""
         self._settled.append(Settlement(permit=permit.number, tokens=tokens, cost_usd=cost_usd))
+
+    def tell_dud(self, dud: Dud) -> None:
+        """Says that a row was asked in vain; told at once, since others may wait for it."""
+        self._duds.append(dud)
+        self._tell()
+
+    def tell_verdict(self) -> None:
+        """Says that the judge gives verdicts; told at once."""
+        self._verdict = True
+        self._tell()
 
     def note(self, note: RateNote) -> None:
         """Passes on what a response's headers said of limits, with the next call."""
@@ -107,9 +120,11 @@ class PermitLine:
         raise StoppedError(self.stop_reason)
 
     async def flush(self) -> None:
-        """Tells the desk what was not told yet."""
-        if self._settled or self._note or self.stop_reason:
+        """Tells the desk what was not told yet, and waits for its answer."""
+        if self._settled or self._note or self._duds or self._verdict or self.stop_reason:
             await self._exchange()
+        async with self._calling:  # what it answers to the call before may be a reason to stop
+            return
 
     async def _serve(self) -> None:
         try:
@@ -136,8 +151,11 @@ class PermitLine:
             note=self._note,
             pause_s=max(0.0, self._pause_until - time.monotonic()),
             stop=self.stop_reason,
+            judge=self.judge,
+            duds=tuple(self._duds),
+            verdict=self._verdict,
         )
-        self._settled, self._note = [], RateNote()
+        self._settled, self._note, self._duds, self._verdict = [], RateNote(), [], False
         began = time.monotonic()
         grant = await self.desk.exchange(ask)
         if grant.stop:

@@ -1,4 +1,8 @@
-"""Versions of what a judge is asked; a version names prompt and parser together, and neither changes under its name."""
+"""Versions of what a judge is asked; a version names prompt and parser together, and neither changes under its name.
+
+A label depends on both, a reply on the prompt alone: with a new parser, replies that were paid for are read again, and
+not asked again.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,13 +26,15 @@ class JudgePrompt:
     """A prompt with its parser.
 
     Attributes:
-        version: of both; part of every cache key, record and manifest.
+        version: of both; part of every label's key, record and manifest.
+        asked: the first version with this prompt; part of every reply's key.
         system: the system message.
         user: question, right answer, proposed answer → the user message.
         parse: reply → grade.
     """
 
     version: str
+    asked: str
     system: str
     user: Callable[[str, str, str], str]
     parse: Callable[[str], Grade]
@@ -42,8 +48,12 @@ class JudgePrompt:
 
 
 _VERSIONS = {
-    "paper": JudgePrompt(version="paper-1", system=SYSTEM_PROMPT, user=answer_key_prompt, parse=parse_verdict),
-    "strict": JudgePrompt(version="strict-1", system=STRICT_SYSTEM_PROMPT, user=strict_prompt, parse=parse_verdict),
+    "paper": JudgePrompt(
+        version="paper-2", asked="paper-1", system=SYSTEM_PROMPT, user=answer_key_prompt, parse=parse_verdict
+    ),
+    "strict": JudgePrompt(
+        version="strict-2", asked="strict-1", system=STRICT_SYSTEM_PROMPT, user=strict_prompt, parse=parse_verdict
+    ),
 }
 
 

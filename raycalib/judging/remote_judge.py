@@ -4,29 +4,27 @@ import asyncio
 import atexit
 from collections.abc import Iterator, Sequence
 import contextlib
-import random
 import threading
 import time
 
 from raycalib.errors import StorageError
-from raycalib.judging.chat import Answered, ChatClient, Reply
+from raycalib.judging.chat import Answered, ChatClient
 from raycalib.judging.circuit import Circuit
 from raycalib.judging.desk import Desk
 from raycalib.judging.failures import FailureKind, RequestFailedError
+from raycalib.judging.in_doubt import InDoubt
 from raycalib.judging.ledger import Wish
 from raycalib.judging.outcome import Outcome, Tally, replied
 from raycalib.judging.permits import Permit, PermitLine, StoppedError
 from raycalib.judging.prices import Price
-from raycalib.judging.prompt_versions import Messages
+from raycalib.judging.prompt_versions import Messages, judge_prompt
 from raycalib.judging.rate_headers import RateNote
 from raycalib.judging.reply_cache import ReplyCache, reply_key
-from raycalib.judging.retrying import backoff_s
+from raycalib.judging.row_underway import NoReplyError, RowUnderway
 from raycalib.judging.settings import JudgeSettings
+from raycalib.judging.trial import Dud, DudKind, dud_of
 
 BUSY_IN_A_ROW = 5
-ROWS_REFUSED = 20
-"""So many refused rows without one reply are not about the rows: nothing that is asked like this has a reply."""
-
 CLOSE_S = 5
 FLUSH_EVERY_S = 0.5
 TOKENS_PER_MESSAGE = 16
@@ -45,12 +43,14 @@ class RemoteJudge:
         self.settings, self.cache, self.desk, self.price = settings, cache, desk, price
         self.tally = Tally()
         self._circuit = Circuit(settings.outage_failures, settings.outage_s, settings.deadline_s)
-        self._busy_in_a_row = self._rows_refused = 0
+        self._busy_in_a_row = 0
+        self._parse = judge_prompt(settings.prompt).parse
+        self._in_doubt = InDoubt(cache)
         self._chat: ChatClient | None = None
         self._opening, self._reading = asyncio.Lock(), asyncio.Lock()
         self._places = asyncio.Semaphore(settings.concurrency)
         self._underway: dict[str, asyncio.Event] = {}
-        self._line = PermitLine(desk)
+        self._line = PermitLine(desk, settings.model)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="judge", daemon=True)
         self._thread.start()
@@ -108,24 +108,38 @@ class RemoteJudge:
             for task in (*askers, keeper):
                 task.cancel()
             await asyncio.gather(*askers, keeper, return_exceptions=True)
-            await asyncio.to_thread(self.cache.flush)
             await self._line.flush()
+            outcomes |= self._in_doubt.settle(missing, self._line.stop_reason)
+            await asyncio.to_thread(self.cache.flush)
 
     async def _ask_rows(self, rows: Iterator[tuple[str, Messages]], outcomes: dict[str, Outcome]) -> None:
         for key, messages in rows:
             while (asked := self._underway.get(key)) is not None:  # by another call
                 await asked.wait()
             known = self.cache.get(key)
-            outcomes[key] = replied(known) if known is not None else await self._outcome(key, messages)
+            outcomes[key] = (
+                replied(known)
+                if known is not None
+                else self._in_doubt.outcome(key) or await self._outcome(key, messages)
+            )
 
     async def _outcome(self, key: str, messages: Messages) -> Outcome:
-        """Asks one row and keeps its reply."""
+        """Asks one row and keeps its reply, one that is no verdict once it is known that the judge gives any."""
         done = self._underway[key] = asyncio.Event()
         try:
-            reply = await self._ask(messages)
+            answered = await self._ask(messages)
+            reply = answered.reply
+            if self._parse(reply.text).query_label is not None:
+                if self._in_doubt.end():
+                    self._line.tell_verdict()
+            elif self._in_doubt.take(key, replied(reply), reply):
+                self._line.tell_dud(dud_of(reply.text, answered.finish_reason))
+                return replied(reply)
             self.cache.put(key, reply)
             return replied(reply)
-        except _NoReplyError as error:
+        except NoReplyError as error:
+            if error.dud is not None and self._in_doubt.take(key, error.outcome):
+                self._line.tell_dud(error.dud)
             return error.outcome
         finally:
             del self._underway[key]
@@ -139,13 +153,13 @@ class RemoteJudge:
                 with contextlib.suppress(StorageError):
                     await asyncio.to_thread(self.cache.flush)
 
-    async def _ask(self, messages: Messages) -> Reply:
+    async def _ask(self, messages: Messages) -> Answered:
         """The reply to one row.
 
         Raises:
-            _NoReplyError: there is none.
+            NoReplyError: there is none.
         """
-        row = _RowUnderway(self.settings, self._circuit)
+        row = RowUnderway(self.settings, self._circuit)
         wish = self._wish(messages)
         assert self._chat is not None
         while True:
@@ -162,33 +176,31 @@ class RemoteJudge:
                         wait_s = self._failed(failure, permit, row, time.monotonic() - began)
                 await self._line.sleep(wait_s)
             except StoppedError as stopped:
-                raise _NoReplyError(Outcome(reason=str(stopped), retryable=True)) from None
+                raise NoReplyError(Outcome(reason=str(stopped), retryable=True)) from None
 
-    def _answered(self, answered: Answered, permit: Permit) -> Reply:
-        reply = answered.reply
+    def _answered(self, answered: Answered, permit: Permit) -> Answered:
         self._circuit.succeeded()
         self._busy_in_a_row = 0
         self._heed(answered.note)
-        tokens, cost_usd = self._taken(reply, permit.wish)
+        tokens, cost_usd = self._taken(answered, permit.wish)
         self._line.settle(permit, tokens, cost_usd)
-        self.tally.tokens_in += reply.tokens_in
-        self.tally.tokens_out += reply.tokens_out
+        self.tally.tokens_in += answered.reply.tokens_in
+        self.tally.tokens_out += answered.reply.tokens_out
         self.tally.cost_usd += cost_usd
-        return reply
+        return answered
 
-    def _taken(self, reply: Reply, wish: Wish) -> tuple[float, float]:
-        """Tokens and dollars; a server that does not count tokens is taken to have used the most."""
-        tokens = reply.tokens_in + reply.tokens_out
-        if not tokens:
-            return wish.tokens, wish.cost_usd
-        return tokens, self.price.cost_usd(reply.tokens_in, reply.tokens_out) if self.price else 0.0
+    def _taken(self, answered: Answered, wish: Wish) -> tuple[float, float]:
+        """Tokens and dollars; what a server does not count, it is taken to have used the most of."""
+        most_out = self.settings.max_output_tokens
+        tokens_in, tokens_out = answered.usage.at_worst(wish.tokens - most_out, most_out)
+        return tokens_in + tokens_out, self.price.cost_usd(tokens_in, tokens_out) if self.price else 0.0
 
-    def _failed(self, failure: RequestFailedError, permit: Permit, row: "_RowUnderway", seconds: float) -> float:
+    def _failed(self, failure: RequestFailedError, permit: Permit, row: "RowUnderway", seconds: float) -> float:
         """Books a failed request; returns the seconds to wait.
 
         Raises:
             StoppedError: no row should be asked any more.
-            _NoReplyError: this one should not.
+            NoReplyError: this one should not.
         """
         wish = permit.wish
         tokens, cost_usd = (wish.tokens, wish.cost_usd) if failure.may_be_billed else (0.0, 0.0)
@@ -200,7 +212,8 @@ class RemoteJudge:
             self._line.stop(reason)
             raise StoppedError(self._line.stop_reason)
         if failure.kind is FailureKind.ROW:
-            raise _NoReplyError(Outcome(reason=f"the judge's server refused this row: {failure.message}"))
+            refused = Outcome(reason=f"the judge's server refused this row: {failure.message}")
+            raise NoReplyError(refused, Dud(kind=DudKind.REFUSED, text=failure.message))
         if failure.kind is FailureKind.BUSY and self._busy_in_a_row >= BUSY_IN_A_ROW and failure.retry_after_s:
             self._line.pause(failure.retry_after_s)  # busy for everybody, and not by chance for one row
         return row.wait_s(failure, seconds)
@@ -210,10 +223,6 @@ class RemoteJudge:
         now, settings = time.monotonic(), self.settings
         if failure.kind is FailureKind.FATAL:
             return f"the judge's server refused: {failure.message}"
-        if failure.kind is FailureKind.ROW:
-            self._rows_refused += 1
-            if self._rows_refused >= ROWS_REFUSED and not self._circuit.successes:
-                return f"the judge's server refused the first {self._rows_refused} rows: {failure.message}"
         if failure.kind is FailureKind.FAULT and self._circuit.failed(now):
             return (
                 f"the judge's server failed {self._circuit.failures} times in a row in at least "
@@ -248,51 +257,3 @@ class RemoteJudge:
         tokens_in, tokens_out = n_bytes + TOKENS_PER_MESSAGE * len(messages), self.settings.max_output_tokens
         cost_usd = self.price.cost_usd(tokens_in, tokens_out) if self.price else 0.0
         return Wish(tokens=tokens_in + tokens_out, cost_usd=cost_usd)
-
-
-class _NoReplyError(Exception):
-    """One row ends without a reply."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
-
-
-class _RowUnderway:
-    """One row's requests, failures and time; waiting for permits costs no time."""
-
-    def __init__(self, settings: JudgeSettings, circuit: Circuit) -> None:
-        self.settings, self.circuit = settings, circuit
-        self._successes_then: int | None = None
-        self.n_requests = self.n_failures = self.n_faults = 0
-        self.used_s = 0.0
-
-    @property
-    def timeout_s(self) -> float:
-        """Of the next request."""
-        return max(0.05, min(self.settings.timeout_s, self.settings.deadline_s - self.used_s))
-
-    def wait_s(self, failure: RequestFailedError, seconds: float) -> float:
-        """Seconds to wait after a failure that took so many seconds.
-
-        A row that the server turned away for being busy is not to blame, and neither is one since whose first failure
-        no other row has succeeded: a later run asks them, unless it was told to give up. One that failed while others
-        succeeded failed by itself.
-
-        Raises:
-            _NoReplyError: it has no time or no attempt left.
-        """
-        busy = failure.kind is FailureKind.BUSY
-        if self._successes_then is None:
-            self._successes_then = self.circuit.successes
-        self.n_failures += 1
-        self.n_faults += not busy
-        self.used_s += seconds
-        wait = backoff_s(self.n_failures, random.random(), failure.retry_after_s)
-        if self.n_faults >= self.settings.max_attempts or self.used_s + wait >= self.settings.deadline_s:
-            others_succeeded = self.circuit.successes > self._successes_then
-            final = self.settings.give_up or (not busy and others_succeeded)
-            reason = f"no verdict after {self.n_requests} requests in {self.used_s:.0f} s: {failure.message}"
-            raise _NoReplyError(Outcome(reason=reason, retryable=not final))
-        self.used_s += wait
-        return wait

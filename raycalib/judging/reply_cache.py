@@ -47,7 +47,7 @@ def reply_key(messages: Messages) -> str:
 
 def judge_directory(settings: JudgeSettings, weights: Mapping[str, Any] | None = None) -> str:
     """The name of a judge's directory: what its replies depend on, hashed."""
-    return stable_hash("judge", settings.identity() | dict(weights or {}), digits=16)
+    return stable_hash("judge", settings.reply_identity() | dict(weights or {}), digits=16)
 
 
 @dataclass

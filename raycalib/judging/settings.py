@@ -115,11 +115,17 @@ class JudgeSettings:
         return judge_prompt(self.prompt).version
 
     def identity(self) -> dict[str, Any]:
-        """What decides a judge's replies: plain values, without limits, prices or places."""
+        """What decides a judge's labels: plain values, without limits, prices or places."""
+        return self._asked() | {"prompt_version": self.prompt_version}
+
+    def reply_identity(self) -> dict[str, Any]:
+        """What decides its replies, whoever reads them."""
+        return self._asked() | {"prompt_version": judge_prompt(self.prompt).asked}
+
+    def _asked(self) -> dict[str, Any]:
         names = ("model", "engine", "base_url", "temperature", "max_output_tokens", "token_limit_name")
         values = asdict(self)
-        kept = {name: values[name] for name in names if self.engine == "openai" or name in LOCAL_NAMES}
-        return kept | {"prompt_version": self.prompt_version}
+        return {name: values[name] for name in names if self.engine == "openai" or name in LOCAL_NAMES}
 
 
 LOCAL_NAMES = ("model", "engine", "max_output_tokens")

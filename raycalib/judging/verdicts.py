@@ -1,9 +1,15 @@
-"""A judge's reply → yes, no or unscored; only the whole first word counts."""
+"""A judge's reply → yes, no or unscored: parser version 2, which reads what cannot be mistaken and nothing else.
+
+Version 1 read the first word alone. Version 2 first takes off what surrounds a verdict without changing it (end-of-text
+tokens, a finished think block, a fence, ``Answer:``, one JSON field), and no longer takes a first word for a verdict
+that goes on as something else ("yes and no", "no idea").
+"""
 
 import re
 import unicodedata
 
 from raycalib.judging.grade import Grade
+from raycalib.judging.wrappings import unwrapped
 
 LABELS = {"yes": 1, "no": 0}
 EMPHASIS = "*_`~#\"'“”‘’«»([{"
@@ -12,29 +18,62 @@ SHOWN = 30
 FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Not all of NFKC, which makes "No" of the sign for "number"."""
 
+SENTENCE = {
+    "it", "it's", "its", "this", "that", "the", "they", "these", "those", "he", "she", "his", "her", "their", "there",
+    "because", "since", "as", "for", "if", "both", "all", "in", "according", "based", "proposed", "proposed_answer",
+    "student", "student's", "right_answer", "i", "we", "you", "is", "are",
+}  # fmt: skip
+"""With one of these a sentence goes on behind a verdict that no sign ends, such as "yes it is"."""
+
+OTHER_AS_WELL = re.compile(r"[\W_]*(and|or|but|nor|&|/)?[\W_]*(yes|no)\b[\W_]*(.*)", re.DOTALL | re.IGNORECASE)
+LOOKED_AT = 200
+"""Characters behind a verdict: a server must not be able to send what takes minutes to read."""
+
 
 def parse_verdict(reply: str) -> Grade:
-    r"""The verdict of a reply: 1 for yes, 0 for no, None with the reason where its first word is neither.
+    r"""The verdict of a reply: 1 for yes, 0 for no, None with the reason where it is not plainly one of them.
 
     Case, characters without width, markdown emphasis, quotes and brackets around the word do not matter, nor does what
-    follows the word after a space or after ``. , ; : !`` or a dash. Words that contain a verdict ("eyes", "yes/no"),
-    and reasoning before one, are no verdict.
+    follows the word after ``. , ; : !``, a dash or a line break. Words that contain a verdict ("eyes", "yes/no"), both
+    verdicts, and reasoning before one outside a think block, are no verdict.
 
     >>> parse_verdict("**Yes.**").query_label, parse_verdict("no, it is Rome").query_label
     (1, 0)
+    >>> parse_verdict("<think>It is Rome.</think>\n{\"verdict\": \"no\"}</s>").query_label
+    0
     >>> parse_verdict("Not yes")
     Grade(query_label=None, unscored_reason="the judge's first word is 'Not', neither yes nor no")
     """
     text = _visible(reply).strip()
     if not text:
         return Grade(None, "the judge's reply is empty")
-    first = re.split(r"\s", text.lstrip(EMPHASIS + " \t\r\n"), maxsplit=1)[0]
-    word = re.split(r"[.,;:!—–]", first, maxsplit=1)[0].rstrip(CLOSING)
-    label = LABELS.get(word.casefold())
+    inner = unwrapped(text)
+    if inner.problem:
+        return Grade(None, inner.problem)
+    return _first_word(inner.text)
+
+
+def _first_word(text: str) -> Grade:
+    """What the first word says, where the rest does not take it back."""
+    start = text.lstrip(EMPHASIS + " \t\r\n")
+    first = re.split(r"\s", start, maxsplit=1)[0]
+    bare = re.split(r"[.,;:!—–]", first, maxsplit=1)[0]
+    word = bare.rstrip(CLOSING).casefold()
+    label = LABELS.get(word)
     if label is None:
-        shown = (first or text)[:SHOWN]
-        return Grade(None, f"the judge's first word is {shown!r}, neither yes nor no")
+        return Grade(None, f"the judge's first word is {(first or text)[:SHOWN]!r}, neither yes nor no")
+    rest = start[len(bare) :][:LOOKED_AT]
+    if (both := OTHER_AS_WELL.match(rest)) and both[2].casefold() != word and (both[1] or not both[3]):
+        return Grade(None, f"the judge says both: {text[:SHOWN]!r}")
+    if not _goes_on(rest):
+        return Grade(None, f"the judge's reply is {text[:SHOWN]!r}, which is no plain yes or no")
     return Grade(label)
+
+
+def _goes_on(rest: str) -> bool:
+    """Whether what stands behind a verdict leaves it as it is: nothing, a sign, another line, or a sentence."""
+    following = re.match(r"[ \t]+(\w[\w']*)", rest.lstrip(CLOSING))
+    return following is None or following[1].casefold().replace("’", "'") in SENTENCE
 
 
 def _visible(text: str) -> str:

@@ -28,11 +28,8 @@ CLOSE_S = 30
 class JudgeDesk:
     """The actor: ``raycalib.judging.ledger`` behind remote calls."""
 
-    def __init__(
-        self, limits: LimitSettings, spent_usd: float, limit_journal: LimitJournal, spend: SpendJournal
-    ) -> None:
-        self._ledger = Ledger(limits)
-        self._ledger.budget.spent_usd = spent_usd
+    def __init__(self, limits: LimitSettings, limit_journal: LimitJournal, spend: SpendJournal) -> None:
+        self._ledger = Ledger(limits, purse=spend)
         self._limit_journal, self._spend_journal = limit_journal, spend
         self._limit_journal.open(self._ledger)
         self._key = ""
@@ -51,6 +48,10 @@ class JudgeDesk:
         self._limit_journal.keep(self._ledger)
         self._spend_journal.keep(self._ledger.budget)
         return grant
+
+    def spent_usd(self) -> float:
+        """By this run and all others into its directory."""
+        return self._ledger.budget.spent_usd + self._ledger.budget.others_usd
 
     def close(self) -> None:
         """Leaves to the next run what this one used of the last minute, and spent."""
@@ -109,14 +110,19 @@ class OpenDesk:
             hold_s=settings.timeout_s + 10,
         )
         spend = SpendJournal(out)
-        spent_usd = spend.spent_usd()
+        spend.check()
         self.address = RayDeskAddress(f"raycalib-judge-{uuid4().hex}")
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor = ray.remote(JudgeDesk)
         self._actor = actor.options(
             name=self.address.name, num_cpus=0, max_restarts=0, scheduling_strategy=here
-        ).remote(limits, spent_usd, LimitJournal(cache, settings.base_url), spend)
+        ).remote(limits, LimitJournal(cache, settings.base_url), spend)
         ray.get(self._actor.take_key.remote(key))
+
+    def spent_usd(self) -> float:
+        """By this run and all others into its directory."""
+        spent: float = ray.get(self._actor.spent_usd.remote(), timeout=CLOSE_S)
+        return spent
 
     def close(self) -> None:
         """Ends the actor."""

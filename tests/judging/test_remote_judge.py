@@ -109,7 +109,7 @@ def test_calls_of_several_threads_share_places_and_ask_nothing_twice(ask) -> Non
 
 
 def test_hundreds_are_in_flight_and_never_more_than_allowed(ask) -> None:
-    asking = ask(Plan(latency_s=0.3), concurrency=150)
+    asking = ask(Plan(latency_s=1.0), concurrency=150)
     assert texts(asking(rows(300))) == ["Yes."] * 300
     assert 100 < asking.server.seen.most_in_flight <= 150
 
@@ -144,7 +144,7 @@ def test_what_every_row_would_meet_ends_the_asking_at_once_with_the_servers_word
     assert len(asking.server.seen.times) <= 4
     assert {outcome.retryable for outcome in outcomes} == {True}
     (reason,) = {outcome.reason for outcome in outcomes}
-    assert reason == f"the judge's server refused: {status}: this server says {status} to Bearer <key>"
+    assert reason.startswith(f"the judge's server refused: {status}: this server says {status} to Bearer <key>")
     assert asking.desk.ledger.stop == reason
     assert {outcome.retryable for outcome in asking(rows(5, start=500))} == {True}
     assert len(asking.server.seen.times) <= 4

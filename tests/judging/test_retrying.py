@@ -17,6 +17,7 @@ NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
         ("3", 3.0), ("0", 0.0), ("0.25", 0.25), (" 7 ", 7.0), ("-5", 0.0),
         ("Tue, 24 Nov 2026 12:00:30 GMT", 30.0), ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
         ("Tue, 24 Nov 2026 12:01:00 -0000", 60.0), ("24 Nov 2026 13:00:05 +0100", 5.0),
+        ("2s", 2.0), ("1m0.5s", 60.5),
         (None, None), ("", None), ("soon", None), ("nan", None), ("inf", None), ("Tue, 99 Nov", None),
     ],
 )  # fmt: skip
@@ -31,6 +32,19 @@ def test_retry_after_is_a_number_or_a_date(value: str | None, seconds: float | N
 )  # fmt: skip
 def test_durations(text: str | None, seconds: float | None) -> None:
     assert duration_s(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1795521602", 2.0), ("1795521602.5", 2.5), ("1795521602000", 2.0), ("2026-11-24T12:00:02Z", 2.0),
+        ("2026-11-24T13:00:02+01:00", 2.0), ("2026-11-24 12:00:02", 2.0), ("1795521598", 0.0), ("2m59.56s", 179.56),
+        ("99999", 99999.0), ("9" * 400, None), ("2026-99-24T12:00:02Z", None),
+    ],
+)  # fmt: skip
+def test_a_reset_may_be_a_moment(text: str, seconds: float | None) -> None:
+    assert NOW.timestamp() == 1795521600
+    assert duration_s(text, NOW) == (None if seconds is None else pytest.approx(seconds))
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
