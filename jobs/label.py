@@ -41,6 +41,8 @@ class LabelConfig:
         model_root: of a judge that runs in the workers; see full_pipeline.
         rows_per_shard: the unit of work and of resumption, of a file.
         max_batch_tokens: of a judge that runs in the workers.
+        max_failed: share of the answers that may have failed before the job stops with the first cause.
+        max_unscored: share of the answers that may stay without a label before it stops; what is done is kept.
         ray: the cluster and its workers.
     """
 
@@ -54,12 +56,17 @@ class LabelConfig:
     model_root: str | None = None
     rows_per_shard: int = 256
     max_batch_tokens: int = 8192
+    max_failed: float = 0.05
+    max_unscored: float = 0.2
     ray: RaySettings = field(default_factory=RaySettings)
 
     def __post_init__(self) -> None:
         problems = []
         if self.rows_per_shard < 1:
             problems.append(f"rows_per_shard: {self.rows_per_shard} is not allowed; at least 1")
+        for name in ("max_failed", "max_unscored"):
+            if not 0 <= getattr(self, name) <= 1:
+                problems.append(f"{name}: {getattr(self, name)} is not allowed; a share from 0 to 1")
         if self.grader not in GRADERS:
             problems.append(f"grader: {self.grader!r} is unknown; allowed: {', '.join(GRADERS)}")
         if len(set(self.names)) < len(self.names):
@@ -141,19 +148,21 @@ def main(arguments: Sequence[str]) -> None:
 
 def _labellings(config: LabelConfig, out: "Location", cluster: "Cluster") -> "dict[str, Labelling]":
     """By name; judges of one server share a desk, and so their limits. Prices are looked up before any is asked."""
+    from raycalib.stages.bounds import Bounds
     from raycalib.stages.label import Labelling
 
+    bounds = Bounds(max_failed=config.max_failed, max_unscored=config.max_unscored)
     found: dict[str, Labelling] = {}
     shared: Labelling | None = None
     for name in config.names:
         if name in STRING_GRADERS:
-            found[name] = Labelling(name, config.judge, out, cluster)
+            found[name] = Labelling(name, config.judge, out, cluster, bounds=bounds)
             continue
         settings = replace(config.judge, model=name)
         if config.judge.engine != "openai":
-            found[name] = Labelling("judge", settings, out, cluster, _local_model(config, name))
+            found[name] = Labelling("judge", settings, out, cluster, _local_model(config, name), bounds=bounds)
             continue
-        shared = shared or Labelling("judge", settings, out, cluster, asks=not config.estimate)
+        shared = shared or Labelling("judge", settings, out, cluster, asks=not config.estimate, bounds=bounds)
         shared.price(settings)
         found[name] = shared
     return found

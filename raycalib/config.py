@@ -48,6 +48,9 @@ class PipelineConfig:
         max_batch_tokens: token budget of a batch in generation and scoring, padding included.
         rows_per_shard: rows of a shard, the unit of work and of resumption.
         n_resamples: of the bootstrap behind each interval.
+        max_failed: share of a step's rows (answers, labels, features, scores) that may fail before the run stops with
+            the first cause; what is done is kept.
+        max_unscored: share of the answers that may stay without a label before the run stops, likewise.
         engine: what generates answers; features and queries always come from transformers.
         tuning: settings of LoRA + Prompt, and of LoRA.
         probe: settings of the probe.
@@ -72,6 +75,8 @@ class PipelineConfig:
     max_batch_tokens: int = 16384
     rows_per_shard: int = 256
     n_resamples: int = 1000
+    max_failed: float = 0.05
+    max_unscored: float = 0.2
     engine: EngineSettings = field(default_factory=EngineSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
@@ -93,6 +98,9 @@ class PipelineConfig:
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")
+        for name in ("max_failed", "max_unscored"):
+            if not 0 <= getattr(self, name) <= 1:
+                problems.append(f"{name}: {getattr(self, name)} is not allowed; a share from 0 to 1")
         if self.max_tokens is not None and self.max_tokens <= self.max_new_tokens:
             problems.append(
                 f"max_tokens: {self.max_tokens} is not allowed; above max_new_tokens ({self.max_new_tokens}), so that "

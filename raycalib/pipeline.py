@@ -21,6 +21,7 @@ from raycalib.prompts import QUERY_VERSION
 from raycalib.records import ANSWER, FEATURES, SCORED
 from raycalib.reports import print_summary
 from raycalib.sources import check_source
+from raycalib.stages.bounds import Bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.judged_by import judge_notes
 from raycalib.stages.label import Labelling, local_judge_model
@@ -71,8 +72,15 @@ class Pipeline:
         self.dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
         # One length for all that read a query, so that a text is scored as it was tuned on.
         self.query_tokens = query_limit(config.max_tokens, config.tuning.max_tokens)
+        self.bounds = Bounds(max_failed=config.max_failed, max_unscored=config.max_unscored)
         self.labelling = Labelling(
-            config.grader, config.judge, self.out, self.cluster, self._judge_model(), asks=not config.estimate
+            config.grader,
+            config.judge,
+            self.out,
+            self.cluster,
+            self._judge_model(),
+            asks=not config.estimate,
+            bounds=self.bounds,
         )
         self.done: list[StageOutput] = []
 
@@ -199,7 +207,9 @@ class Pipeline:
         return output
 
     def _shards(self, stage: ShardStage, source: StageOutput) -> StageOutput:
-        return self._keep(run_shard_stage(stage, source, self.out, self.cluster))
+        # Of labels alone the unscored rows are bounded: where they are read again they are no news.
+        bounded = replace(stage, bounds=replace(self.bounds, max_unscored=1.0))
+        return self._keep(run_shard_stage(bounded, source, self.out, self.cluster))
 
     def _worker_config(self, model: ModelSource, jobs: list[TuneJob] | None = None) -> ModelWorkerConfig:
         return ModelWorkerConfig(

@@ -14,6 +14,7 @@ from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.names import ModelSource
 from raycalib.records import LABELLED
+from raycalib.stages.bounds import Bounds, check_bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.judge_desk import OpenDesk, judge_key
 from raycalib.stages.judged_by import read_judge_errors
@@ -44,6 +45,7 @@ class Labelling:
         cluster: Cluster,
         judge_model: "ModelWorkerConfig | None" = None,
         asks: bool = True,
+        bounds: Bounds | None = None,
     ) -> None:
         """Checks what can be checked before a cent is spent.
 
@@ -54,12 +56,14 @@ class Labelling:
             cluster: where workers run.
             judge_model: of a judge that runs in the workers.
             asks: a server will be asked, which may want a key; an estimate asks nothing.
+            bounds: how many rows may be bad; None is the usual ones.
 
         Raises:
             ConfigError: a key is missing, or the price that a cost limit depends on.
         """
         self.grader, self.judge, self.out, self.cluster = grader, judge, out, cluster
         self.judge_model = judge_model
+        self.bounds = bounds or Bounds()
         self.judge_errors = read_judge_errors(judge) if grader == "judge" else None
         self._desk: OpenDesk | None = None
         if grader == "judge" and judge.engine == "openai":
@@ -82,7 +86,7 @@ class Labelling:
             judge_model: another model than the settings name.
 
         Raises:
-            StageError: rows are parked, or shards failed.
+            StageError: rows are parked, shards failed, or too many rows are bad.
         """
         judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
         if self.grader != "judge":
@@ -90,6 +94,7 @@ class Labelling:
         identity = self._identity(judge)
         key = stage_key(STAGE, identity, [answers.key])
         if done := finished(stage_place(self.out, STAGE, variant, key), key):
+            check_bounds(done, f"{STAGE} {variant}", self.bounds)
             return done
         output = run_shard_stage(self._judge_stage(variant, judge, identity), answers, self.out, self.cluster)
         self._say_figures(judge, output)
@@ -104,6 +109,7 @@ class Labelling:
             identity={"grader": self.grader, "rules": STRING_RULES_VERSION},
             schema=LABELLED,
             needs_model=False,
+            bounds=self.bounds,
         )
 
     def _judge_stage(self, variant: str, judge: JudgeSettings, identity: dict[str, Any]) -> ShardStage:
@@ -130,6 +136,7 @@ class Labelling:
             gpus=0.0 if is_remote or self.judge_model is None else self.judge_model.gpus,
             shards_at_once=SHARDS_AT_ONCE if is_remote else 1,
             keeps_figures=True,
+            bounds=self.bounds,
             details={
                 "judge": judge.model,
                 "prompt_version": judge.prompt_version,
@@ -158,6 +165,8 @@ class Labelling:
     def _say_figures(self, judge: JudgeSettings, output: StageOutput) -> None:
         details, counts = output.manifest.details, output.manifest.counts
         cost = "" if details["price"] is None else f", ${details['cost_usd']:.4f}"
+        if cost and self._desk is not None:
+            cost += f" (all runs into this directory: ${self._desk.spent_usd():.4f})"
         say(
             f"  judged by {judge.model} ({judge.prompt_version}): {counts['out']:,} rows, {counts['unscored']:,} "
             f"unscored; {details.get('requests', 0):,} requests, {details.get('cached', 0):,} replies known"

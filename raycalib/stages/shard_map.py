@@ -1,5 +1,6 @@
 """What one process does with shards: the worker, and reading and writing around it."""
 
+from dataclasses import asdict
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from raycalib.errors import DataError, ModelError
 from raycalib.records import Row
+from raycalib.stages.bounds import Tally, count_rows
 from raycalib.stages.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
 from raycalib.storage import Location, read_shard, write_shard
 
@@ -101,9 +103,12 @@ class ShardMap:
         rows = errors = parked = 0
         cause = ""
         figures: dict[str, float] = {}
+        tally, given = Tally(), list[Row]()
         try:
             worker = self._ready()
-            results, figures = self._process(worker, shard, read_shard(self.source, name))
+            given = read_shard(self.source, name)
+            results, figures = self._process(worker, shard, given)
+            count_rows(tally, results)
             waiting = [row for row in results if row.get(RETRYABLE)]
             rows, errors, parked = len(results), sum(1 for row in results if row.get("error")), len(waiting)
             cause = str(waiting[0]["unscored_reason"]) if waiting else ""
@@ -113,6 +118,7 @@ class ShardMap:
             if type(error).__name__ in LOST_DEVICE:
                 end_process()
             cause = f"{type(error).__name__}: {error}"
+            tally.add(len(given), len(given), 0, cause, "")
         return {
             "shard": [shard],
             "rows": [rows],
@@ -121,6 +127,7 @@ class ShardMap:
             "cause": [cause],
             "unusable": [self.unusable],
             "figures": [json.dumps(figures)],
+            "tally": [json.dumps(asdict(tally))],
         }
 
     def _process(self, worker: ShardWorker, shard: int, given: list[Row]) -> tuple[list[Row], dict[str, float]]:

@@ -1,6 +1,7 @@
 """Maps a directory of shards to another through a pool of Ray Data actors; the unit of work is one shard."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 import json
 import math
@@ -14,6 +15,7 @@ from ray.util.annotations import RayDeprecationWarning
 
 from raycalib.errors import ModelError
 from raycalib.run_logs import RUN_LOGS
+from raycalib.stages.bounds import UNSCORED, Bounds, Tally, check_bounds, kept
 from raycalib.stages.close_rows import list_close_rows
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
@@ -25,7 +27,6 @@ from raycalib.stages.standstill import watch
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
 
 MAX_SHARD_RETRIES = 2
-UNSCORED = "unscored_reason"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class ShardStage:
         shards_at_once: that one actor works on, in threads; more than one for workers that wait for a server.
         keeps_figures: what its worker counts is kept with each shard, and summed over all runs in the manifest.
         details: more for the manifest, plain values.
+        bounds: how many rows may be bad; no part of the identity.
     """
 
     name: str
@@ -62,42 +64,37 @@ class ShardStage:
     shards_at_once: int = 1
     keeps_figures: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @property
+    def title(self) -> str:
+        """As a user reads it."""
+        return f"{self.name} {self.variant}"
 
 
 def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, cluster: Cluster) -> StageOutput:
     """Runs what is missing of a stage and writes its manifest.
 
     Raises:
-        StageError: shards could not be made or have rows to be done again, with the first cause; what is made stays.
+        StageError: shards could not be made, have rows to be done again, or have more bad rows than is allowed, with
+            the first cause; what is made stays.
         ModelError: the stage's model cannot be loaded.
     """
     key = stage_key(stage.name, stage.identity, [source.key])
     place = stage_place(out, stage.name, stage.variant, key)
     if done := finished(place, key):
+        check_bounds(done, stage.title, stage.bounds)
         return done
     expected = dict(enumerate(source.shards))
     missing = [index for index in expected if index not in find_shards(place)]
-    title = f"{stage.name} {stage.variant}"
     if len(missing) < len(expected):
-        say(f"  {title}: {len(expected) - len(missing)} of {len(expected)} shards are there, doing the rest")
-    progress = ShardProgress(title, len(missing))
-    causes: dict[int, str] = {}
-    n_parked = 0
-    if missing:
-        try:
-            for status in _statuses(stage, source, place, missing, cluster):
-                if status["unusable"]:  # as it would be for every other shard
-                    raise ModelError(str(status["unusable"]))
-                if status["cause"]:
-                    causes[int(status["shard"])] = str(status["cause"])
-                n_parked += int(status["parked"])
-                progress.add(int(status["rows"]), int(status["errors"]), json.loads(status["figures"]))
-        except ray.exceptions.RayError as error:
-            causes[-1] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        say(f"  {stage.title}: {len(expected) - len(missing)} of {len(expected)} shards are there, doing the rest")
+    progress = ShardProgress(stage.title, len(missing))
+    causes, n_parked = _do_missing(stage, source, place, missing, cluster, progress) if missing else ({}, 0)
     shards = find_shards(place)
     failed = [index for index in expected if index not in shards]
     if failed:
-        raise _not_made(title, [expected[index] for index in failed], len(expected), n_parked, causes)
+        raise _not_made(stage.title, [expected[index] for index in failed], len(expected), n_parked, causes)
     ordered = tuple(shards[index] for index in expected)
     manifest = Manifest(
         stage=stage.name,
@@ -105,11 +102,50 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
         config=dict(stage.identity),
         inputs=(source.key,),
         shards=ordered,
-        counts=_said_counts(stage, source, place, ordered, title),
+        counts=_said_counts(stage, source, place, ordered, stage.title),
         details={**progress.details(), **stage.details, **_kept_figures(stage, place, ordered)},
     )
+    output = StageOutput(place=place, manifest=manifest, was_done=False)
+    check_bounds(output, stage.title, stage.bounds)
     write_manifest(place, manifest)
-    return StageOutput(place=place, manifest=manifest, was_done=False)
+    return output
+
+
+def _do_missing(
+    stage: ShardStage,
+    source: StageOutput,
+    place: Location,
+    missing: list[int],
+    cluster: Cluster,
+    progress: ShardProgress,
+) -> tuple[dict[int, str], int]:
+    """Does these shards; the causes of those that were not made, by index, and the number of rows that are parked.
+
+    Raises:
+        StageError: most rows of the first shards are bad; the others are not done.
+        ModelError: the stage's model cannot be loaded.
+    """
+    causes: dict[int, str] = {}
+    n_parked, tally = 0, Tally()
+    statuses = _statuses(stage, source, place, missing, cluster)
+    try:
+        for status in statuses:
+            if status["unusable"]:  # as it would be for every other shard
+                raise ModelError(str(status["unusable"]))
+            if status["cause"]:
+                causes[int(status["shard"])] = str(status["cause"])
+            n_parked += int(status["parked"])
+            progress.add(int(status["rows"]), int(status["errors"]), json.loads(status["figures"]))
+            tally.join(Tally(**json.loads(status["tally"])))
+            if tally.shards < len(missing) and (problem := tally.early_problem(stage.bounds)):
+                raise StageError(
+                    f"{stage.title}: stopped after {tally.shards} of {len(missing)} shards: {problem}; {kept(place)}"
+                )
+    except ray.exceptions.RayError as error:
+        causes[-1] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+    finally:
+        statuses.close()  # ends the workers where not all shards are wanted
+    return causes, n_parked
 
 
 def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, causes: dict[int, str]) -> StageError:
@@ -130,7 +166,7 @@ def _not_made(title: str, failed: list[str], n_shards: int, n_parked: int, cause
 
 def _statuses(
     stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Cluster
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Status rows, one per shard, as they come.
 
     A node that goes away fails a shard within moments as often as it may be retried: what was lost so is done again.
@@ -138,9 +174,10 @@ def _statuses(
     cluster.connect()
     while missing:
         nodes, settled = places_of_nodes(), set()
-        for status in _one_pass(stage, source, place, missing, cluster):
-            settled.add(int(status["shard"]))
-            yield status
+        with closing(iter(_one_pass(stage, source, place, missing, cluster))) as statuses:
+            for status in statuses:
+                settled.add(int(status["shard"]))
+                yield status
         missing = [index for index in missing if index not in settled]
         if not missing or not went_away(nodes):
             return

@@ -13,6 +13,7 @@ import ray
 import torch
 
 from raycalib.records import Row
+from raycalib.stages.bounds import Bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.settings import RaySettings
@@ -82,6 +83,7 @@ def stage(tmp_path: Path, *, deadly: int = -1, bad: int = -1, needs_model: bool 
         identity={"by": 2},
         schema=SCHEMA,
         needs_model=needs_model,
+        bounds=Bounds(max_failed=0.5),  # the odd half of the rows fails
     )
 
 
@@ -250,3 +252,59 @@ def test_a_shard_that_kills_its_process_costs_itself_alone(tmp_path, source, clu
     done = run_shard_stage(stage(tmp_path, needs_model=needs_model), source, out, cluster)
     assert sorted(find_shards(place)) == list(range(6))
     assert len(list(read_rows(done.place, done.shards))) == 60
+
+
+def many_shards(tmp_path: Path, n_shards: int, n_rows: int) -> StageOutput:
+    place, step = Location(str(tmp_path / "many")), 2 * n_rows
+    names = [
+        write_shard(
+            place,
+            shard,
+            [{"row_id": f"r{shard}-{i}", "value": step * shard + 2 * i + 1, "error": None} for i in range(n_rows)],
+            SCHEMA,
+        )
+        for shard in range(n_shards)
+    ]
+    manifest = Manifest(stage="in", key="k", config={}, shards=tuple(names), counts={"out": n_shards * n_rows})
+    write_manifest(place, manifest)
+    return StageOutput(place=place, manifest=manifest, was_done=False)
+
+
+@pytest.mark.parametrize("needs_model", [True, False])
+def test_a_stage_whose_first_shards_are_bad_stops_with_the_cause_and_goes_on_with_a_larger_bound(
+    tmp_path, cluster, needs_model
+):
+    """All values are odd, and so all rows fail."""
+    source, out = many_shards(tmp_path, n_shards=30, n_rows=40), Location(str(tmp_path / "out"))
+    odd = replace(stage(tmp_path, needs_model=needs_model), worker=SlowWorker)
+    said = r"doubled v: stopped after \d+ of 30 shards: \d+ of \d+ rows failed \(100.0%; --max-failed .*: odd; .*kept"
+    with pytest.raises(StageError, match=said):
+        run_shard_stage(odd, source, out, cluster)
+    time.sleep(1.5)
+    stopped_after = len(journal(tmp_path))
+    assert 2 <= stopped_after < 20
+    time.sleep(1.5)
+    assert len(journal(tmp_path)) == stopped_after  # nothing goes on behind the error
+    done = run_shard_stage(replace(odd, bounds=Bounds(max_failed=1.0)), source, out, cluster)
+    assert done.manifest.counts == {"in": 1200, "out": 1200, "errors": 1200}
+    assert len(journal(tmp_path)) <= 30 + 4  # at most what was under way was done again
+    with pytest.raises(StageError, match=r"doubled v: 1,200 of 1,200 rows failed .*: odd; .*kept"):
+        run_shard_stage(odd, source, out, cluster)
+
+
+class SlowWorker(DoublingWorker):
+    def process(self, rows: list[Row]) -> list[Row]:
+        time.sleep(0.3)
+        return super().process(rows)
+
+
+def test_a_stage_that_ends_with_too_many_bad_rows_is_not_finished(tmp_path, source, cluster):
+    out, strict = Location(str(tmp_path / "out")), replace(stage(tmp_path), bounds=Bounds(max_failed=0.4))
+    with pytest.raises(
+        StageError, match=r"doubled v: 30 of 60 rows failed \(50.0%; --max-failed allows 40.0%\).*: odd; "
+    ):
+        run_shard_stage(strict, source, out, cluster)
+    assert not list((tmp_path / "out").rglob("manifest.json"))
+    worked = len(journal(tmp_path))
+    done = run_shard_stage(stage(tmp_path), source, out, cluster)
+    assert (len(journal(tmp_path)), done.manifest.counts["errors"]) == (worked, 30)
