@@ -35,6 +35,8 @@ from raycalib.tuning.settings import TuningSettings
         ("max_batch_tokens", -5, "max_batch_tokens: -5 is not allowed; at least 1"),
         ("rows_per_shard", 0, "rows_per_shard: 0 is not allowed; at least 1"),
         ("n_resamples", 0, "n_resamples: 0 is not allowed; at least 1"),
+        ("max_failed", 1.1, "max_failed: 1.1 is not allowed; a share from 0 to 1"),
+        ("max_unscored", float("nan"), "max_unscored: nan is not allowed; a share from 0 to 1"),
         ("seed", -1, "seed: -1 is not allowed; at least 0"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+import contextlib
 from dataclasses import dataclass
 import time
 
@@ -126,6 +127,12 @@ class PermitLine:
         async with self._calling:  # what it answers to the call before may be a reason to stop
             return
 
+    async def close(self) -> None:
+        """Ends a call that is waited for."""
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+
     async def _serve(self) -> None:
         try:
             while True:
@@ -133,7 +140,8 @@ class PermitLine:
                 if not self._waiting:
                     return
                 if wait_s:
-                    await asyncio.sleep(wait_s)
+                    with contextlib.suppress(StoppedError):
+                        await self.sleep(wait_s)
         except Exception as error:
             reason = f"the desk that hands out permits cannot be reached: {type(error).__name__}: {error}"
             self.stop(" ".join(reason.split())[:300])

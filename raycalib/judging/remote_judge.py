@@ -69,6 +69,7 @@ class RemoteJudge:
         atexit.unregister(self.close)
         if self._loop.is_closed():
             return
+        asyncio.run_coroutine_threadsafe(self._line.close(), self._loop).result(CLOSE_S)
         if self._chat is not None:
             asyncio.run_coroutine_threadsafe(self._chat.close(), self._loop).result(CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -47,6 +47,8 @@ def answers(tmp_path: Path) -> str:
         (["--answers", "a.jsonl", "--judges", "a,b,a"], "judges: a, b, a names one twice"),
         (["--check-judge", "a.jsonl", "--judges", "a,b"], "check_judge: one judge is checked at a time"),
         (["--answers", "a.jsonl", "--judge-modle", "m"], "command line: .*judge-modle"),
+        (["--answers", "a.jsonl", "--max-unscored", "2"], "max_unscored: 2.0 is not allowed; a share from 0 to 1"),
+        (["--answers", "a.jsonl", "--max-failed", "-1"], "max_failed: -1.0 is not allowed; a share from 0 to 1"),
         (["--answers", "a.jsonl", "--rows-per-shard", "0"], "rows_per_shard: 0 is not allowed; at least 1"),
         (
             [
