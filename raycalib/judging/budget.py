@@ -11,12 +11,13 @@ class Purse(Protocol):
     def others_usd(self) -> float:
         """What other runs have spent, and set aside."""
 
-    def cover(self, spent_usd: float, most_usd: float, limit_usd: float | None) -> bool:
+    def cover(self, spent_usd: float, most_usd: float, worst_usd: float, limit_usd: float | None) -> bool:
         """Whether this run's record holds as much as it may have spent, and that is within the limit with the others.
 
         Args:
             spent_usd: booked by this run.
-            most_usd: with all that is in flight at its worst.
+            most_usd: with all that is in flight, and the next request, at its worst.
+            worst_usd: of the next request alone.
             limit_usd: of all runs; None is none.
         """
 
@@ -41,7 +42,7 @@ class Budget:
         most_usd = self.spent_usd + self.reserved_usd + worst_usd
         if self.limit_usd is not None and self.others_usd + most_usd > self.limit_usd:
             return False
-        return self.purse is None or self.purse.cover(self.spent_usd, most_usd, self.limit_usd)
+        return self.purse is None or self.purse.cover(self.spent_usd, most_usd, worst_usd, self.limit_usd)
 
     def may_fit_later(self, worst_usd: float) -> bool:
         """Whether it may be made once all requests in flight turn out to cost nothing."""

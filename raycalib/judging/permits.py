@@ -13,6 +13,7 @@ from raycalib.judging.trial import Dud
 
 MOST_WISHES = 512
 QUIETEST_S = 5.0
+LOOK_S = 0.25
 
 
 class StoppedError(Exception):
@@ -140,11 +141,19 @@ class PermitLine:
                 if not self._waiting:
                     return
                 if wait_s:
-                    with contextlib.suppress(StoppedError):
-                        await self.sleep(wait_s)
+                    await self._wait(wait_s)
         except Exception as error:
             reason = f"the desk that hands out permits cannot be reached: {type(error).__name__}: {error}"
             self.stop(" ".join(reason.split())[:300])
+
+    async def _wait(self, wait_s: float) -> None:
+        """Waits so long, or until something was settled: what a request may take is more than what it takes."""
+        until = time.monotonic() + wait_s
+        with contextlib.suppress(StoppedError):
+            while (left := until - time.monotonic()) > 0:
+                await self.sleep(min(left, LOOK_S))
+                if self._settled:
+                    return
 
     async def _exchange(self) -> float:
         """One call at a time; returns the seconds until the next one makes sense."""

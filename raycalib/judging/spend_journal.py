@@ -52,14 +52,14 @@ class SpendJournal:
         """
         self._read_others()
 
-    def cover(self, spent_usd: float, most_usd: float, limit_usd: float | None) -> bool:
+    def cover(self, spent_usd: float, most_usd: float, worst_usd: float, limit_usd: float | None) -> bool:
         """See ``Purse.cover``; a record that is too low is raised first, and then the others' are read.
 
         Of two runs that raise theirs at the same time, at least one sees the other's.
         """
         if most_usd <= self._most_usd:
             return True
-        ahead = max(AHEAD_REQUESTS * (most_usd - self._most_usd if self._most_usd else 0.0), AHEAD_SHARE * most_usd)
+        ahead = max(AHEAD_REQUESTS * worst_usd, AHEAD_SHARE * most_usd)
         room = math.inf if limit_usd is None else limit_usd - self.others_usd
         before = self._most_usd
         self._write(spent_usd, max(most_usd, min(most_usd + ahead, room)))

@@ -104,3 +104,20 @@ def test_a_desk_that_is_gone_is_a_reason_to_stop() -> None:
 
 def test_a_short_sleep_ends_by_itself() -> None:
     asyncio.run(PermitLine(LocalDesk()).sleep(0.01))
+
+
+def test_what_was_settled_shortens_a_wait() -> None:
+    """A request may take 90 tokens of a burst of 50, and takes 5: the next need not wait for a minute's share."""
+
+    async def run() -> float:
+        line, wish = PermitLine(Recorder(LimitSettings(tokens=1000))), Wish(tokens=90, cost_usd=0.0)
+        began = time.monotonic()
+        for _ in range(5):
+            permit = await line.acquire(wish)
+            waiting = asyncio.create_task(line.acquire(wish))
+            await asyncio.sleep(0.05)
+            line.settle(permit, 5.0, 0.0)
+            line.settle(await waiting, 5.0, 0.0)
+        return time.monotonic() - began
+
+    assert asyncio.run(run()) < 15.0

@@ -110,9 +110,9 @@ def test_more_than_the_worst_case_is_written_at_once(tmp_path) -> None:
     place = Location(str(tmp_path))
     ledger, journal = run_in(place, limit=None)
     (permit,) = wish(ledger, 1.0).permits
-    settle(ledger, permit, 5.0)  # the server's count
+    settle(ledger, permit, 50.0)  # the server's count
     journal.keep(ledger.budget)
-    assert others(place) == 5.0
+    assert others(place) == 50.0
 
 
 @pytest.mark.parametrize("name", [OLD_NAME, f"{DIRECTORY}/one.json"])
