@@ -7,14 +7,17 @@ import io
 import os
 import re
 import sys
+import traceback
+from types import TracebackType
 from typing import TypeVar
 
 from raycalib.config import PipelineConfig
 from raycalib.console import CONSOLE
 from raycalib.errors import ConfigError, RaycalibError
-from raycalib.printable import printable_line
+from raycalib.printable import printable_line, printable_lines
 from raycalib.recipes import RECIPES, recipe, recipe_for
 from raycalib.run_logs import RUN_LOGS
+from raycalib.secrets import hide_message
 
 Config = TypeVar("Config")
 
@@ -206,12 +209,14 @@ def take_flag(arguments: Sequence[str], flag: str, default: str, allowed: Collec
 def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> None:
     """Runs a job's main function; what a user can cause ends in one line on standard error.
 
-    Names of columns and files may be in that line: it never steers a terminal.
+    Names of columns and files may be in that line: it never steers a terminal. No more does the traceback of a fault of
+    our own, in whose message may be what a server said.
 
     Args:
         main: what the job does.
         quiet: keeps what libraries write to standard error meanwhile in the run's logs.
     """
+    sys.excepthook = _print_failure
     try:
         with RUN_LOGS.aside() if quiet else nullcontext():
             try:
@@ -219,7 +224,7 @@ def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> No
             finally:
                 CONSOLE.leave()
     except RaycalibError as error:
-        print(f"error: {printable_line(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"error: {printable_line(hide_message(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -227,3 +232,8 @@ def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> No
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         sys.exit(INTERRUPTED)
+
+
+def _print_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    text = "".join(traceback.format_exception(kind, error, trace))
+    sys.stderr.write(printable_lines(hide_message(text)))

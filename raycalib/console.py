@@ -14,6 +14,7 @@ from typing import TextIO
 from rich.text import Text
 
 from raycalib.printable import printable_line, printable_lines
+from raycalib.secrets import hide_message
 
 ERASE = "\r\x1b[K"
 DRAW_EVERY_S = 0.1
@@ -34,7 +35,7 @@ class Console:
     def say(self, text: str) -> None:
         """A line that stays, at once; the line that is replaced goes on below it."""
         with self._lock:
-            self._write(f"{self._erased()}{printable_lines(text)}\n{self._drawn()}")
+            self._write(f"{self._erased()}{printable_lines(hide_message(text))}\n{self._drawn()}")
             self._last = self._clock()
 
     def show(self, text: str) -> None:
@@ -42,7 +43,7 @@ class Console:
         with self._lock:
             now = self._clock()
             if self._is_terminal():
-                self._live = printable_line(text)
+                self._live = printable_line(hide_message(text))
                 if now - self._drawn_at >= DRAW_EVERY_S:
                     self._drawn_at = now
                     self._write(f"{ERASE}{self._drawn()}")
@@ -53,7 +54,7 @@ class Console:
         """A line that stays in place of the one that was replaced so far."""
         with self._lock:
             erased, self._live = self._erased(), ""
-            self._write(f"{erased}{printable_lines(text)}\n")
+            self._write(f"{erased}{printable_lines(hide_message(text))}\n")
             self._last = self._clock()
 
     def leave(self) -> None:

@@ -1,4 +1,5 @@
-"""Text from data and files made fit for a terminal: what is not seen, or steers how the rest is seen, is spelled out.
+"""Text from data and files made fit for a terminal: what is not seen, or steers how the rest is seen, is spelled out,
+and secrets are not in it.
 
 An escape sequence can clear a screen or change a title, a change of direction can show a text backwards. Letters of
 all scripts, emoji and the joiners inside them stay.
@@ -7,6 +8,8 @@ all scripts, emoji and the joiners inside them stay.
 import json
 from typing import Any
 import unicodedata
+
+from raycalib.secrets import hide, hide_all
 
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode's categories of control and format characters, lone surrogates, line and paragraph separators."""
@@ -50,7 +53,7 @@ def printable_line(text: str) -> str:
     >>> printable_line("a\x1b[2J\nb\u202e")
     'a\\x1b[2J\\nb\\u202e'
     """
-    return text.translate(_ONE_LINE)
+    return hide(text).translate(_ONE_LINE)
 
 
 def printable_lines(text: str) -> str:
@@ -59,7 +62,7 @@ def printable_lines(text: str) -> str:
     >>> printable_lines("a\r\n\tb")
     'a\\r\n\tb'
     """
-    return text.translate(_LINES)
+    return hide(text).translate(_LINES)
 
 
 def printable_json(value: Any) -> str:
@@ -68,4 +71,4 @@ def printable_json(value: Any) -> str:
     >>> printable_json({"q": "é\x9b\u202e"})
     '{"q": "é\\u009b\\u202e"}'
     """
-    return json.dumps(value, ensure_ascii=False).translate(_JSON)
+    return json.dumps(hide_all(value), ensure_ascii=False).translate(_JSON)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from raycalib.errors import RaycalibError, StorageError
 from raycalib.printable import printable_line, printable_lines
+from raycalib.secrets import hide_message
 from raycalib.storage import Location
 
 STDERR = 2
@@ -27,7 +28,7 @@ class _Printable(io.TextIOBase):
     """Standard error of Python while it is set aside: what is kept never steers the terminal of whoever reads it."""
 
     def write(self, text: str) -> int:
-        os.write(STDERR, printable_lines(text).encode(errors="backslashreplace"))
+        os.write(STDERR, printable_lines(hide_message(text)).encode(errors="backslashreplace"))
         return len(text)
 
     def writable(self) -> bool:
@@ -111,7 +112,7 @@ class RunLogs:
         with self._lock, suppress(OSError):
             if path := self._files.get("workers"):
                 with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                    file.writelines(f"{who}: {printable_line(line)}\n" for line in lines)
+                    file.writelines(f"{who}: {printable_line(hide_message(line))}\n" for line in lines)
 
     @property
     def where(self) -> str:

@@ -14,15 +14,16 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "hashing": set(),
     "records": set(),
-    "printable": set(),
-    "console": {"printable"},
-    "storage": {"errors", "records"},
-    "run_logs": {"errors", "printable", "storage"},
+    "secrets": set(),
+    "printable": {"secrets"},
+    "console": {"printable", "secrets"},
+    "storage": {"errors", "records", "secrets"},
+    "run_logs": {"errors", "printable", "secrets", "storage"},
     "metrics": {"errors"},
     "prompts": set(),
     "sources": {"errors", "hashing", "prompts", "records"},
-    "lm": {"errors", "hashing", "prompts", "records", "sources", "storage"},
-    "judging": {"errors", "hashing", "storage"},
+    "lm": {"errors", "hashing", "prompts", "records", "secrets", "sources", "storage"},
+    "judging": {"errors", "hashing", "secrets", "storage"},
     "tuning": {"errors", "hashing", "lm", "metrics", "prompts", "storage"},
     "evaluation": {"metrics", "records"},
     "reports": {"errors", "evaluation", "printable"},
@@ -39,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "records",
         "reports",
         "run_logs",
+        "secrets",
         "sources",
         "storage",
         "tuning",
@@ -60,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "storage",
         "tuning",
     },
-    "cli": {"config", "console", "errors", "printable", "recipes", "run_logs"},
+    "cli": {"config", "console", "errors", "printable", "recipes", "run_logs", "secrets"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
@@ -68,6 +70,7 @@ SETTINGS_ONLY = {"config", "recipes"}
 """Parts that read the stages' settings and nothing else of the stages, so that they do not load Ray."""
 
 WITHOUT_RAY = {
+    "secrets",
     "printable",
     "console",
     "run_logs",

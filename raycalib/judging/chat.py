@@ -13,6 +13,7 @@ from raycalib.judging.remedies import remedy
 from raycalib.judging.retrying import retry_after_s
 from raycalib.judging.settings import JudgeSettings
 from raycalib.judging.usage import Usage, read_usage
+from raycalib.secrets import hide, remember
 
 MOST_OF_BODY = 120
 NO_KEY = "none"
@@ -79,6 +80,7 @@ class ChatClient:
 
         self.settings = settings
         self._key = key
+        remember(key)
         self._client = AsyncOpenAI(
             api_key=key or NO_KEY,
             base_url=settings.base_url,
@@ -141,10 +143,10 @@ class ChatClient:
             self._check_silent(text, finish_reason)
         usage, named = read_usage(values.get("usage")), values.get("model")
         reply = Reply(
-            text=text or "",
+            text=hide(text or ""),
             tokens_in=usage.tokens_in or 0,
             tokens_out=usage.tokens_out or 0,
-            model=named if isinstance(named, str) else "",
+            model=hide(named) if isinstance(named, str) else "",
         )
         finish = finish_reason if isinstance(finish_reason, str) else ""
         return Answered(reply=reply, note=read_rate_headers(response.headers), usage=usage, finish_reason=finish)

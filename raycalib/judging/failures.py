@@ -4,6 +4,7 @@ from enum import Enum
 import re
 
 from raycalib.judging.rate_headers import RateNote
+from raycalib.secrets import hide_message
 
 MOST_SHOWN = 300
 
@@ -92,7 +93,7 @@ def kind_of_status(status: int, code: object = None, message: str = "") -> Failu
 
 def without_secret(text: str, secret: str) -> str:
     """One line of at most 300 characters in which neither the secret nor anything behind ``Bearer`` is left."""
-    line = " ".join(text.split())
+    line = hide_message(" ".join(text.split()))
     if secret:
         line = line.replace(secret, "<key>")
     return re.sub(r"(?i)bearer\s+\S+", "Bearer <key>", line)[:MOST_SHOWN]

@@ -31,6 +31,7 @@ from raycalib.hashing import canonical_json, stable_hash
 from raycalib.judging.chat import Reply
 from raycalib.judging.prompt_versions import Messages
 from raycalib.judging.settings import JudgeSettings
+from raycalib.secrets import hide
 from raycalib.storage import Location
 
 SUFFIX = ".jsonl"
@@ -106,8 +107,8 @@ class ReplyCache:
         if key in self._replies:
             return
         self._replies[key] = reply
-        named = {"model": reply.model, "date": reply.date}
-        line = _line({"key": key, "text": reply.text, "in": reply.tokens_in, "out": reply.tokens_out, **named})
+        named = {"model": hide(reply.model), "date": reply.date}
+        line = _line({"key": key, "text": hide(reply.text), "in": reply.tokens_in, "out": reply.tokens_out, **named})
         if self.place.is_local:
             with self._taking:
                 self._owed += line
@@ -226,10 +227,10 @@ def _entry(line: bytes) -> tuple[str, Reply] | None:
             return None
         values = json.loads(body)
         reply = Reply(
-            text=str(values["text"]),
+            text=hide(str(values["text"])),  # caches of earlier versions may hold what a server quoted
             tokens_in=int(values["in"]),
             tokens_out=int(values["out"]),
-            model=str(values["model"]),
+            model=hide(str(values["model"])),
             date=str(values["date"]),
         )
         return str(values["key"]), reply

@@ -19,6 +19,8 @@ from raycalib.judging.ledger import Ask, Grant, Ledger, LimitSettings
 from raycalib.judging.limit_journal import LimitJournal
 from raycalib.judging.settings import OPENAI_URL, JudgeSettings
 from raycalib.judging.spend_journal import SpendJournal
+from raycalib.secrets import remember
+from raycalib.stages.worker_streams import clean_streams
 from raycalib.storage import Location
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -29,6 +31,7 @@ class JudgeDesk:
     """The actor: ``raycalib.judging.ledger`` behind remote calls."""
 
     def __init__(self, limits: LimitSettings, limit_journal: LimitJournal, spend: SpendJournal) -> None:
+        clean_streams()
         self._ledger = Ledger(limits, purse=spend)
         self._limit_journal, self._spend_journal = limit_journal, spend
         self._limit_journal.open(self._ledger)
@@ -36,6 +39,7 @@ class JudgeDesk:
 
     def take_key(self, key: str) -> None:
         """Keeps the key in memory."""
+        remember(key)
         self._key = key
 
     def key(self) -> str:
@@ -66,8 +70,10 @@ class RayDeskAddress:
     name: str
 
     def connect(self) -> "RayDesk":
-        """The desk, from within a worker."""
-        return RayDesk(ray.get_actor(self.name))
+        """The desk, from within a worker, which now knows the key: replies that are known may quote it."""
+        actor = ray.get_actor(self.name)
+        remember(ray.get(actor.key.remote()))
+        return RayDesk(actor)
 
 
 class RayDesk:
@@ -148,4 +154,5 @@ def judge_key(settings: JudgeSettings) -> str:
             f"judge: {KEY_VARIABLE} holds a character that no key has, such as a quote or dots that were copied along; "
             "set it again"
         )
+    remember(key)
     return key

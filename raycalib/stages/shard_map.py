@@ -6,15 +6,16 @@ import os
 import sys
 from threading import Lock
 import time
-import traceback
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from raycalib.errors import DataError, ModelError
 from raycalib.records import Row
+from raycalib.secrets import hide_message
 from raycalib.stages.bounds import Tally, count_rows
 from raycalib.stages.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
+from raycalib.stages.worker_streams import clean_streams, print_failure
 from raycalib.storage import Location, read_shard, write_shard
 
 LOST_DEVICE = {"AcceleratorError", "EngineDeadError"}
@@ -92,13 +93,14 @@ class ShardMap:
                     self.broken = f"{type(error).__name__}: {error}"
                     self.unusable = str(error) if isinstance(error, ModelError) else ""
                     raise
-                traceback.print_exc()
+                print_failure()
                 time.sleep(BUILD_WAIT_S * attempt)
         assert self.worker is not None, "the last attempt built it or raised"
         return self.worker
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """What became of the shard named by ``shard`` and ``name``: its rows, errors and figures, or a cause."""
+        clean_streams()
         shard, name = int(batch["shard"][0]), str(batch["name"][0])
         rows = errors = parked = 0
         cause = ""
@@ -114,10 +116,10 @@ class ShardMap:
             cause = str(waiting[0]["unscored_reason"]) if waiting else ""
         except Exception as error:
             if not self.unusable:  # else the driver says it, in a line
-                traceback.print_exc()
+                print_failure()
             if type(error).__name__ in LOST_DEVICE:
                 end_process()
-            cause = f"{type(error).__name__}: {error}"
+            cause = hide_message(f"{type(error).__name__}: {error}")
             tally.add(len(given), len(given), 0, cause, "")
         return {
             "shard": [shard],

@@ -12,6 +12,7 @@ from raycalib.errors import ModelError
 from raycalib.lm.engines.answer_end import LINE_BREAK, GrowingAnswer, Piece, ends_here, piece_of
 from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation
 from raycalib.lm.engines.settings import EngineSettings
+from raycalib.secrets import hide, hide_message, remember
 
 TOP_LOGPROBS = 5
 """The most that OpenAI's completions give."""
@@ -60,6 +61,7 @@ class OpenAiEngine:
             ModelError: OpenAI's own server is to be asked, and there is no key.
         """
         self.settings, self.model = settings, settings.served_model or model
+        remember(os.environ.get(KEY_VARIABLE, ""))
         self.max_new_tokens = max_new_tokens
         self.counts = TokenCounts()
         self._n_answered = 0
@@ -140,7 +142,9 @@ class OpenAiEngine:
         self.counts.tokens_read += n_read
         self.counts.tokens_generated += n_tokens
         choice = reply.choices[0]
-        return Completion(str(choice.text), str(choice.finish_reason), _logprobs(choice.logprobs), n_tokens)
+        text = hide(str(choice.text))
+        tokens = _logprobs(choice.logprobs) if text == choice.text else []  # they would spell what was hidden
+        return Completion(text, str(choice.finish_reason), tokens, n_tokens)
 
     @property
     def _server(self) -> str:
@@ -148,9 +152,7 @@ class OpenAiEngine:
 
     def _said(self, error: Any) -> str:
         """The server's message in one line, the key taken out should it be quoted."""
-        text = " ".join(f"{type(error).__name__}: {error.message}".split())
-        key = os.environ.get(KEY_VARIABLE)
-        return (text.replace(key, "…") if key else text)[:500]
+        return hide_message(" ".join(f"{type(error).__name__}: {error.message}".split()))[:500]
 
 
 class _Token(NamedTuple):
