@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from raycalib.errors import DataError
-from raycalib.stages.output import StageOutput
+from raycalib.stages.output import StageOutput, check_whole
 from raycalib.stages.parked import PARKED_NAME
 from raycalib.storage import Location, Manifest, read_manifest, read_shard
 from raycalib.storage.shards import SHARD_NAME
@@ -28,6 +28,7 @@ def open_stage(place: Location, given: str) -> StageOutput | None:
         _refuse_loose_shards(names, given)
         return None
     _check_complete(manifest, names, given)
+    check_whole(place, manifest)
     read_shard(place, manifest.shards[0], NEEDED)
     return StageOutput(place=place, manifest=manifest, was_done=True)
 

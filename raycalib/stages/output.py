@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from raycalib.errors import RaycalibError
+from raycalib.errors import DataError, RaycalibError
 from raycalib.hashing import stable_hash
 from raycalib.records import Row
-from raycalib.storage import Location, Manifest, read_manifest, read_rows
+from raycalib.storage import Location, Manifest, lost_files, read_manifest, read_rows
 
 
 class StageError(RaycalibError):
@@ -48,8 +48,35 @@ def stage_place(out: Location, stage: str, variant: str, key: str) -> Location:
 
 
 def finished(place: Location, key: str) -> StageOutput | None:
-    """The stage's output if it is complete."""
+    """The stage's output if it is complete: its manifest is there, and every file that this counts on is whole."""
     manifest = read_manifest(place)
-    if manifest is None or manifest.key != key:
+    if manifest is None or manifest.key != key or lost_files(place, manifest):
         return None
     return StageOutput(place=place, manifest=manifest, was_done=True)
+
+
+def drop_damaged_shards(place: Location, key: str) -> list[str]:
+    """Removes shards of a stage that was finished and are of another size than they were written in.
+
+    Returns:
+        Names of all shards that are to be made again, those that are gone among them; empty for a stage that was not
+        finished.
+    """
+    manifest = read_manifest(place)
+    if manifest is None or manifest.key != key:
+        return []
+    lost = [name for name in lost_files(place, manifest) if name in manifest.shards]
+    for name in lost:
+        if place.exists(name):
+            (place / name).remove()
+    return lost
+
+
+def check_whole(place: Location, manifest: Manifest) -> None:
+    """Raises DataError where a stage that this run does not make has lost files."""
+    if lost := lost_files(place, manifest):
+        more = " …" if len(lost) > 3 else ""
+        raise DataError(
+            f"{place.uri}: {', '.join(lost[:3])}{more} of its manifest.json are gone or damaged; run again what made "
+            "this directory, or copy it again"
+        )

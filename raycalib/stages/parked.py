@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from raycalib.records import Row
-from raycalib.storage import Location, read_shard
+from raycalib.storage import Location, read_shard, rows_without_secrets
 
 PARKED_NAME = re.compile(r"parked-(\d{5})-[0-9a-f]{8}\.parquet")
 RETRYABLE = "retryable"
@@ -28,7 +28,12 @@ KEPT_ON_THE_WAY = ("row_id", "target", "answer")
 def write_parked(place: Location, index: int, rows: list[Row], schema: pa.Schema) -> None:
     """Keeps the rows of a shard of which some are to be done again."""
     buffer = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
+    parquet.write_table(
+        pa.Table.from_pylist(rows_without_secrets(rows, schema), schema=schema),
+        buffer,
+        compression="zstd",
+        write_page_checksum=True,
+    )
     place.write_bytes(f"parked-{index:05d}-{uuid4().hex[:8]}.parquet", buffer.getvalue())
 
 

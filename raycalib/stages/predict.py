@@ -24,7 +24,7 @@ from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.prediction import Predicted, no_predictions, prediction, tempered
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from raycalib.tuning.label_counts import LEAST_TO_FIT, LabelCounts
-from raycalib.tuning.probe_files import save_probe
+from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature_check import CheckedTemperature
@@ -89,6 +89,7 @@ def predict(combo: Combo, methods: Sequence[str], probe: ProbeSettings, seed: in
             counts={"in": len(evidence.rows), "out": n_out},
             details=details,
         ),
+        besides=("temperatures", PROBE_TENSORS, PROBE_RECORD),
     )
     output = finished(place, key)
     if output is None:

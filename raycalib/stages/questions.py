@@ -7,6 +7,7 @@ import json
 import tempfile
 
 from raycalib.records import QUESTION, QUESTION_VERSION, Row
+from raycalib.secrets import hide_all
 from raycalib.sources import DrawTally, RefusedRow, SourceSettings, describe_source, draw_questions, source_identity
 from raycalib.sources.facts.splits import SPLITS
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
@@ -117,7 +118,7 @@ class _RefusedFile:
 
     def add(self, refused: RefusedRow) -> None:
         """Takes a row."""
-        self._lines.write(json.dumps(refused.record()).encode() + b"\n")
+        self._lines.write(json.dumps(hide_all(refused.record())).encode() + b"\n")
         self._n_rows += 1
 
 

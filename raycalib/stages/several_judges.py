@@ -9,6 +9,7 @@ from typing import Any
 from raycalib.judging.agreement import agreement
 from raycalib.judging.judge_quality import Share, judge_quality
 from raycalib.records import Row
+from raycalib.secrets import hide_all
 from raycalib.stages.answer_files import labelled_texts
 from raycalib.stages.judged_by import describe_judge
 from raycalib.stages.output import StageOutput
@@ -40,7 +41,7 @@ def compare_judges(labelled: Mapping[str, StageOutput], out: Location) -> list[d
             }
         )
     out.write_json(AGREEMENT_NAME, found)
-    lines = [json.dumps(row, ensure_ascii=False) for row in _disagreements(rows)]
+    lines = [json.dumps(hide_all(row), ensure_ascii=False) for row in _disagreements(rows)]
     out.write_bytes(DISAGREEMENTS_NAME, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
     return found
 

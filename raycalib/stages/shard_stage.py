@@ -18,7 +18,7 @@ from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.bounds import UNSCORED, Bounds, Tally, check_bounds, kept
 from raycalib.stages.close_rows import list_close_rows
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
+from raycalib.stages.output import StageError, StageOutput, drop_damaged_shards, finished, stage_key, stage_place
 from raycalib.stages.parked import parked_names, sum_figures
 from raycalib.stages.progress import ShardProgress, say
 from raycalib.stages.room import places_of_nodes, went_away
@@ -85,6 +85,9 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
     if done := finished(place, key):
         check_bounds(done, stage.title, stage.bounds)
         return done
+    title = f"{stage.name} {stage.variant}"
+    for name in drop_damaged_shards(place, key):
+        say(f"  {title}: {(place / name).uri} is gone or damaged and is made again")
     expected = dict(enumerate(source.shards))
     missing = [index for index in expected if index not in find_shards(place)]
     if len(missing) < len(expected):

@@ -10,9 +10,11 @@ import ray
 from raycalib.evaluation.figures import figures, reliability, risk_coverage, scored, task_figures
 from raycalib.records import Row
 from raycalib.reports import baseline_remarks, reason_lines, render_page
+from raycalib.secrets import hide_all
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageOutput, stage_key
 from raycalib.stages.progress import ShardProgress
+from raycalib.stages.worker_streams import clean_errors, clean_streams
 from raycalib.storage import Location, git_commit, read_shard, versions
 
 TEST, FRESH, HELDOUT = "test", "test_fresh_entities", "heldout_families"
@@ -42,7 +44,7 @@ def summarize(
     """
     place = out / "report"
     key = stage_key("report", {"n_resamples": n_resamples}, [output.key for output in predictions])
-    if place.exists(REPORT_NAME) and place.exists(PAGE_NAME):
+    if all(place.exists(name) for name in (REPORT_NAME, PAGE_NAME, SUMMARY_NAME)):
         report = place.read_json(REPORT_NAME)
         if report.get("key") == key:
             return report["summary"], True
@@ -52,7 +54,7 @@ def summarize(
     report |= {"versions": versions(), "git_commit": git_commit()}
     summary = report["summary"]
     place.write_json(SUMMARY_NAME, summary)
-    place.write_bytes(PAGE_NAME, render_page(report).encode())
+    place.write_bytes(PAGE_NAME, render_page(hide_all(report)).encode())
     place.write_json(REPORT_NAME, report)
     return summary, False
 
@@ -116,7 +118,9 @@ def _cells(predictions: Sequence[StageOutput], n_resamples: int, cluster: Cluste
 
 @ray.remote(num_cpus=1, max_retries=3)
 def _shard_cells(place: Location, name: str, n_resamples: int) -> list[dict[str, Any]]:
-    return shard_cells(read_shard(place, name), n_resamples)
+    clean_streams()
+    with clean_errors():
+        return shard_cells(read_shard(place, name), n_resamples)
 
 
 def shard_cells(rows: list[Row], n_resamples: int) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import fsspec
 
 from raycalib.errors import DataError, StorageError
+from raycalib.secrets import hide_all, hide_message
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Location:
 
     def __truediv__(self, name: str) -> "Location":
         return Location(f"{self.uri.rstrip('/')}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.uri.rstrip("/").rsplit("/", 1)[-1]
 
     @property
     def is_local(self) -> bool:
@@ -51,6 +57,14 @@ class Location:
             if not filesystem.exists(path):
                 return []
             return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file below this place, by its name from here; empty if the place does not exist."""
+        with _as_storage_error("list", self.uri):
+            filesystem, path = fsspec.core.url_to_fs(self.uri)
+            filesystem.invalidate_cache()
+            found = filesystem.find(path, detail=True)
+            return {name[len(path) :].lstrip("/"): int(entry["size"]) for name, entry in found.items()}
 
     def exists(self, name: str) -> bool:
         """Whether a file or directory of this name lies here."""
@@ -95,8 +109,8 @@ class Location:
             raise DataError(f"{(self / name).uri} is not JSON: {error}; delete it and run again") from error
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes readable JSON, whole or not at all."""
-        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        """Writes readable JSON without secrets, whole or not at all."""
+        text = json.dumps(hide_all(value), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
         self.write_bytes(name, (text + "\n").encode())
 
     def remove(self) -> None:
@@ -126,13 +140,13 @@ def _as_storage_error(action: str, uri: str) -> Iterator[None]:
     except StorageError:
         raise
     except ImportError as error:
-        scheme = uri.split("://")[0]
+        scheme, cause = uri.split("://")[0], hide_message(str(error))
         raise StorageError(
-            f"cannot {action} {uri}: {error}; the file system of {scheme}:// is a package of its own "
+            f"cannot {action} {uri}: {cause}; the file system of {scheme}:// is a package of its own "
             "(s3fs, gcsfs, adlfs): install it here and on the cluster"
         ) from error
     except Exception as error:
-        cause = str(error).strip().split("\n")[0] or type(error).__name__
+        cause = hide_message(str(error).strip().split("\n")[0]) or type(error).__name__
         raise StorageError(f"cannot {action} {uri}: {cause}") from error
 
 

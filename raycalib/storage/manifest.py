@@ -1,5 +1,6 @@
 """A stage's manifest: written last, it says that the stage is complete and what made it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
@@ -26,6 +27,7 @@ class Manifest:
         shards: file names that count, in order.
         counts: rows in, rows out, rows with an error, and what else the stage counts.
         details: what else is worth keeping, such as throughput.
+        sizes: in bytes, of the files that make up the stage, shards among them, by name.
         finished: time in UTC.
         versions: of Python and the packages that matter.
         git_commit: of the working directory, if it is a repository.
@@ -38,16 +40,27 @@ class Manifest:
     shards: tuple[str, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     finished: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
 
 
-def write_manifest(place: Location, manifest: Manifest) -> None:
-    """Writes the manifest with time, versions and commit filled in."""
+def write_manifest(place: Location, manifest: Manifest, besides: Sequence[str] = ()) -> None:
+    """Writes the manifest with sizes, time, versions and commit filled in.
+
+    Args:
+        place: of the stage.
+        manifest: what it is.
+        besides: files and directories that make up the stage beside its shards.
+    """
     values = asdict(manifest)
+    kept = {*manifest.shards, *besides}
     values.update(
-        finished=datetime.now(UTC).isoformat(timespec="seconds"), versions=versions(), git_commit=git_commit()
+        sizes={name: size for name, size in place.sizes().items() if name in kept or name.split("/")[0] in kept},
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        git_commit=git_commit(),
     )
     place.write_json(MANIFEST_NAME, values)
 
@@ -66,6 +79,16 @@ def read_manifest(place: Location) -> Manifest | None:
         return Manifest(**values)
     except (KeyError, TypeError) as error:
         raise DataError(f"{place.uri}/{MANIFEST_NAME} is not a manifest ({error}); delete it and run again") from error
+
+
+def lost_files(place: Location, manifest: Manifest) -> list[str]:
+    """Names of the files that the manifest counts on and that are gone, or of another size than they were written in.
+
+    A listing is all that it takes. What is damaged at its full size is found where it is read.
+    """
+    there = place.sizes()
+    expected: dict[str, int | None] = dict.fromkeys(manifest.shards) | manifest.sizes
+    return [name for name, size in expected.items() if name not in there or size not in (None, there[name])]
 
 
 def versions() -> dict[str, str]:

@@ -12,7 +12,11 @@ import pyarrow.parquet as pq
 
 from raycalib.errors import DataError
 from raycalib.records import Row
+from raycalib.secrets import hide, hide_all
 from raycalib.storage.location import Location
+
+MESSAGES = {"error", "unscored_reason", "verdict", "judge"}
+"""Columns with what servers and libraries say."""
 
 SHARD_NAME = re.compile(r"part-(\d{5})-[0-9a-f]{8}\.parquet")
 
@@ -27,16 +31,34 @@ def write_shard(place: Location, index: int, rows: Sequence[Row], schema: pa.Sch
         StorageError: the shard cannot be written.
     """
     try:
-        table = pa.Table.from_pylist(list(rows), schema=schema)
+        table = pa.Table.from_pylist(rows_without_secrets(rows, schema), schema=schema)
         table.validate(full=True)
         _check_nulls(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"shard {index} of {place.uri}: a row does not fit the schema: {error}") from error
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     name = f"part-{index:05d}-{uuid4().hex[:8]}.parquet"
     place.write_bytes(name, buffer.getvalue())
     return name
+
+
+def rows_without_secrets(rows: Sequence[Row], schema: pa.Schema) -> list[Row]:
+    """The rows as they may be written: without secrets, and where others' messages stand without parts of them."""
+    cleaned = list(rows)
+    messages = [name for name in schema.names if name in MESSAGES]
+    for names, parts in (([name for name in schema.names if name not in MESSAGES], False), (messages, True)):
+        texts = "\0".join(text for row in cleaned for name in names for text in _texts(row.get(name)))
+        if hide(texts, parts=parts) != texts:
+            cleaned = [row | {name: hide_all(row.get(name), parts=parts) for name in names} for row in cleaned]
+    return cleaned
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple) and value and not isinstance(value[0], float):
+        yield from (text for part in value for text in _texts(part))
 
 
 def _check_nulls(table: pa.Table) -> None:
@@ -101,7 +123,7 @@ def _parse(content: bytes, columns: Sequence[str] | None) -> pa.Table:
     """The table, read in this thread: Arrow's own threads may still hold Python objects when a process ends, and then
     the C++ runtime aborts it ("terminate called without an active exception").
     """
-    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True) as file:
         return file.read(columns=list(columns) if columns else None, use_threads=False)
 
 

@@ -105,6 +105,22 @@ def test_every_row_comes_out_once_and_in_order_and_a_rerun_does_nothing(tmp_path
     assert len(journal(tmp_path)) == worked == 6
 
 
+def test_shards_of_a_finished_stage_that_are_gone_or_damaged_are_made_again_and_no_other(tmp_path, source, cluster):
+    out = Location(str(tmp_path / "out"))
+    made = stage(tmp_path, needs_model=False)
+    first = run_shard_stage(made, source, out, cluster)
+    (first.place / first.shards[1]).remove()  # as an error told
+    first.place.write_bytes(first.shards[4], first.place.read_bytes(first.shards[4])[:-20])
+    second = run_shard_stage(made, source, out, cluster)
+    assert not second.was_done
+    assert (second.key, second.place) == (first.key, first.place)
+    assert [i for i in range(6) if first.shards[i] != second.shards[i]] == [1, 4]
+    assert sorted(journal(tmp_path)[6:]) == ["r10", "r40"]
+    assert [row["value"] for row in second.rows()] == [2 * value for value in range(60)]
+    assert second.manifest.counts == first.manifest.counts
+    assert run_shard_stage(made, source, out, cluster).was_done
+
+
 class MeetingWorker(DoublingWorker):
     """Goes on only once two processes are at work."""
 

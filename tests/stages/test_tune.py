@@ -8,7 +8,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.lm.names import ModelSource
-from raycalib.stages.output import StageOutput
+from raycalib.stages.output import StageOutput, finished
 from raycalib.stages.tune_job import TuneJob, tune_job
 from raycalib.stages.workers import tuning
 from raycalib.stages.workers.tuning import count_lines, tuning_data
@@ -105,3 +105,22 @@ def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
     assert not bad.place.exists("manifest.json")
     assert "is not finite" in bad.place.read_json(tuning.FAILURE)["error"]
     assert (good.adapter.local_path / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("lost", ["adapter/adapter_model.safetensors", "adapter", "training.json"])
+def test_tuned_files_that_are_lost_are_made_again_from_the_last_checkpoint(
+    tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path)
+    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
+    tuning.train_loop({"jobs": [job], "use_gpu": False})
+    weights = job.adapter.read_bytes("adapter_model.safetensors")
+    assert finished(job.place, job.key) is not None
+    (job.place / lost).remove()
+    assert finished(job.place, job.key) is None
+    tuning.train_loop({"jobs": [job], "use_gpu": False})
+    assert finished(job.place, job.key) is not None
+    assert job.adapter.read_bytes("adapter_model.safetensors") == weights

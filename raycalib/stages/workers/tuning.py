@@ -18,6 +18,7 @@ from raycalib.prompts import Example
 from raycalib.records import Row
 from raycalib.stages.output import finished
 from raycalib.stages.tune_job import TuneJob
+from raycalib.stages.worker_streams import clean_errors, clean_streams
 from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
@@ -30,6 +31,7 @@ from raycalib.tuning.world import World, current_world
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
 FAILURE = "failure.json"
+TRAINING = "training.json"
 
 
 def train_loop(config: dict[str, Any]) -> None:
@@ -38,6 +40,12 @@ def train_loop(config: dict[str, Any]) -> None:
     A loss that is not finite, which all workers see alike and would see again, is left in the job's place and not
     raised: Ray would start the workers anew for it, and the other jobs would wait.
     """
+    clean_streams()
+    with clean_errors():
+        _train(config)
+
+
+def _train(config: dict[str, Any]) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     use_given_threads()
     world = current_world(chosen_device(config["use_gpu"]))
@@ -104,7 +112,7 @@ def _tune(job: TuneJob, world: World) -> None:
         if head := best_head(state):
             save_head(job.head, head)
         job.place.write_json(
-            "training.json",
+            TRAINING,
             {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)},
         )
         write_manifest(
@@ -116,6 +124,7 @@ def _tune(job: TuneJob, world: World) -> None:
                 inputs=(job.input_key,),
                 counts=counts,
             ),
+            besides=(job.adapter.name, job.head.name, TRAINING),
         )
         log.end(job.settings.steps, state.best_step, state.best_nll)
     world.barrier()
