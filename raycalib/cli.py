@@ -11,6 +11,7 @@ import traceback
 from types import TracebackType
 from typing import TypeVar
 
+from raycalib.addresses import secret_problems
 from raycalib.config import PipelineConfig
 from raycalib.console import CONSOLE
 from raycalib.errors import ConfigError, RaycalibError
@@ -139,11 +140,14 @@ def _parse(kind: type[Config], arguments: Sequence[str], description: str, defau
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
-            return tyro.cli(kind, default=default, args=list(arguments), description=description)
+            config = tyro.cli(kind, default=default, args=list(arguments), description=description)
     except SystemExit as stop:
         if stop.code != BAD_INPUT:
             raise
         raise ConfigError(_one_line(complaint.getvalue())) from None
+    if problems := secret_problems(config):
+        raise ConfigError("; ".join(problems))
+    return config
 
 
 def _one_line(boxed: str) -> str:

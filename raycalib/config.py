@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from raycalib.addresses import secret_problems
 from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import BASELINES, LORA, LORA_PROMPT, TRAINED
 from raycalib.judging import GRADERS, GraderName
@@ -121,6 +122,7 @@ class PipelineConfig:
         problems += _problems_of_gpus(self.engine.name, self.ray.gpus_per_worker)
         if self.seed < 0:
             problems.append(f"seed: {self.seed} is not allowed; at least 0")
+        problems += secret_problems(self)
         if problems:
             raise ConfigError("; ".join(problems))
 

@@ -1,8 +1,16 @@
 """Errors that a user can cause; each message says what was expected, what came and what to do."""
 
+from raycalib.secrets import hide_message
+
 
 class RaycalibError(Exception):
-    """Base of all errors that raycalib raises on purpose; jobs print it in one line and exit with code 2."""
+    """Base of all errors that raycalib raises on purpose; jobs print it in one line and exit with code 2.
+
+    What came may be a server's text or an address: the message never holds a secret, wherever it is shown or kept.
+    """
+
+    def __str__(self) -> str:
+        return hide_message(super().__str__())
 
 
 class ConfigError(RaycalibError):

@@ -11,13 +11,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "raycalib"
 
 ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
+    "secrets": set(),
+    "errors": {"secrets"},
     "hashing": set(),
     "records": set(),
-    "secrets": set(),
+    "addresses": set(),
     "printable": {"secrets"},
     "console": {"printable", "secrets"},
-    "storage": {"errors", "records", "secrets"},
+    "storage": {"addresses", "errors", "records", "secrets"},
     "run_logs": {"errors", "printable", "secrets", "storage"},
     "metrics": {"errors"},
     "prompts": set(),
@@ -45,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "storage",
         "tuning",
     },
-    "config": {"errors", "evaluation", "judging", "lm", "records", "sources", "stages", "tuning"},
+    "config": {"addresses", "errors", "evaluation", "judging", "lm", "records", "sources", "stages", "tuning"},
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
     "plan": {"config", "errors", "evaluation", "lm", "printable", "tuning"},
     "pipeline": {
@@ -62,7 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "storage",
         "tuning",
     },
-    "cli": {"config", "console", "errors", "printable", "recipes", "run_logs", "secrets"},
+    "cli": {"addresses", "config", "console", "errors", "printable", "recipes", "run_logs", "secrets"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
@@ -71,6 +72,7 @@ SETTINGS_ONLY = {"config", "recipes"}
 
 WITHOUT_RAY = {
     "secrets",
+    "addresses",
     "printable",
     "console",
     "run_logs",

@@ -135,7 +135,7 @@ LOCAL_NAMES = ("model", "engine", "max_output_tokens")
 def _url_problems(url: str) -> list[str]:
     try:
         parts = urlsplit(url)
-        secret = bool(parts.username or parts.password or parts.query)
+        secret = bool(parts.username or parts.password or parts.query or parts.fragment)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         secret, valid = False, False

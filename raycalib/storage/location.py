@@ -11,15 +11,24 @@ from uuid import uuid4
 
 import fsspec
 
-from raycalib.errors import DataError, StorageError
+from raycalib.addresses import secret_problem
+from raycalib.errors import ConfigError, DataError, StorageError
 from raycalib.secrets import hide_all, hide_message
 
 
 @dataclass(frozen=True)
 class Location:
-    """A directory named by a path or an fsspec URI (``s3://…``, ``gs://…``); plain data, so it pickles to workers."""
+    """A directory named by a path or an fsspec URI (``s3://…``, ``gs://…``); plain data, so it pickles to workers.
+
+    Raises:
+        ConfigError: the URI holds a password, key or token: it is written into files and messages.
+    """
 
     uri: str
+
+    def __post_init__(self) -> None:
+        if problem := secret_problem("storage", self.uri):
+            raise ConfigError(problem)
 
     def __truediv__(self, name: str) -> "Location":
         return Location(f"{self.uri.rstrip('/')}/{name}")

@@ -67,7 +67,7 @@ def _problems_of_url(url: str | None) -> list[str]:
     if url is None:
         return []
     parts = urlsplit(url)
-    if parts.username or parts.password or parts.query:
+    if parts.username or parts.password or parts.query or parts.fragment:
         return [
             "engine.base_url: names, passwords and keys do not belong into it, since it is written to files; "
             "give the key in OPENAI_API_KEY"
