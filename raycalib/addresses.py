@@ -8,9 +8,7 @@ from typing import Any
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(\S*)", re.IGNORECASE)
 WITH_PASSWORD = re.compile(r"[^/@]*:(?!\d*(?:/|$))[^@]*@")
 PARAMETER = re.compile(r"[?#][^/]*=")
-USER_ALONE = set(
-    ["abfs", "abfss", "adl", "ftp", "ftps", "hdfs", "oci", "sftp", "smb", "ssh", "viewfs", "wasb", "wasbs", "webhdfs"]
-)
+USER_ALONE = {"abfs", "abfss", "adl", "ftp", "ftps", "hdfs", "oci", "sftp", "smb", "ssh", "wasb", "wasbs", "webhdfs"}
 """Schemes in which a name before the host is a user's or a container's, and nothing secret by itself."""
 
 COLON_IS_NO_PASSWORD = {"github"}

@@ -84,20 +84,11 @@ def test_no_field_of_a_configuration_takes_one(name: str) -> None:
     assert SECRET not in problem
 
 
-FLAGS = [
-    "--out",
-    "--judge-cache",
-    "--data-root",
-    "--dataset",
-    "--model-root",
-    "--price-table",
-    "--ray.address",
-    "--models",
-    "--judge-base-url",
-    "--judge-quality",
-    "--engine.served-model",
-    "--no-such-flag",
-]
+NAMES = (
+    "out,judge-cache,data-root,dataset,model-root,price-table,ray.address,models,judge-base-url,judge-quality,"
+    "engine.served-model,no-such-flag"
+)
+FLAGS = ["--" + name for name in NAMES.split(",")]
 
 
 @pytest.mark.parametrize("flag", FLAGS)
