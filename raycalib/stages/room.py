@@ -44,17 +44,13 @@ def nodes_now() -> list[Resources]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def places_of_nodes() -> dict[str, tuple[str, int]]:
-    """Address and port of each node that is alive, by its id."""
+def gone_nodes() -> set[str]:
+    """Ids of the nodes that were there and are not; one that does not answer counts, which Ray sees after a while."""
     return {
-        node["NodeID"]: (node["NodeManagerAddress"], node["NodeManagerPort"]) for node in ray.nodes() if node["Alive"]
+        node["NodeID"]
+        for node in ray.nodes()
+        if not node["Alive"] or not _answers((node["NodeManagerAddress"], node["NodeManagerPort"]))
     }
-
-
-def went_away(before: Mapping[str, tuple[str, int]]) -> bool:
-    """Whether one of the nodes is gone; one that does not answer counts, which Ray itself sees only after a while."""
-    now = places_of_nodes()
-    return any(node not in now or not _answers(place) for node, place in before.items())
 
 
 def _answers(place: tuple[str, int]) -> bool:

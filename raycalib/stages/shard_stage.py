@@ -21,7 +21,7 @@ from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, drop_damaged_shards, finished, stage_key, stage_place
 from raycalib.stages.parked import parked_names, sum_figures
 from raycalib.stages.progress import ShardProgress, say
-from raycalib.stages.room import places_of_nodes, went_away
+from raycalib.stages.room import gone_nodes
 from raycalib.stages.shard_map import ShardMap, ShardWorker
 from raycalib.stages.standstill import watch
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
@@ -176,13 +176,13 @@ def _statuses(
     """
     cluster.connect()
     while missing:
-        nodes, settled = places_of_nodes(), set()
+        gone, settled = gone_nodes(), set()
         with closing(iter(_one_pass(stage, source, place, missing, cluster))) as statuses:
             for status in statuses:
                 settled.add(int(status["shard"]))
                 yield status
         missing = [index for index in missing if index not in settled]
-        if not missing or not went_away(nodes):
+        if not missing or gone_nodes() <= gone:
             return
         say(f"  {stage.name} {stage.variant}: a node went away, doing {len(missing)} shards again")
 
