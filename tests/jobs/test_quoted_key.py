@@ -73,7 +73,7 @@ def label(place: Path, port: int, out: str, ray_dir: Path) -> subprocess.Complet
     command = [
         sys.executable, "jobs/label.py", "--answers", str(place / "answers.jsonl"), "--out", str(place / out),
         "--grader", "judge", "--judge-model", "judge", "--judge-base-url", f"http://127.0.0.1:{port}/v1",
-        "--judge.max-attempts", "2", "--judge-cache", str(place / "cache"), "--rows-per-shard", "8",
+        "--judge.max-attempts", "2", "--judge.give-up", "--judge-cache", str(place / "cache"), "--rows-per-shard", "8",
         "--ray.temp-dir", str(ray_dir),
     ]  # fmt: skip
     environment = os.environ | {"OPENAI_API_KEY": KEY}
@@ -97,11 +97,11 @@ def test_a_quoted_key_is_nowhere(tmp_path: Path, tmp_path_factory: pytest.TempPa
     ray_dir = tmp_path_factory.mktemp("r")
     with quoting() as port:
         done = label(tmp_path, port, "out", ray_dir)
+        assert done.returncode == 0, done.stdout + done.stderr
         Quoting.refuses = True
         (tmp_path / "cache").rename(tmp_path / "cache of the first run")
         refused = label(tmp_path, port, "refused", ray_dir)
     assert Quoting.n_quoted > N_ROWS
-    assert done.returncode == 0, done.stderr
     assert refused.returncode == 2
     assert "\\x1b[2J\\x1b[HIncorrect key <key>" in refused.stderr
     for name, output in {"out": done.stdout + done.stderr, "refused": refused.stdout + refused.stderr}.items():
@@ -112,7 +112,7 @@ def test_a_quoted_key_is_nowhere(tmp_path: Path, tmp_path_factory: pytest.TempPa
         read_rows(Location(str(place)), [name for _, name in sorted(find_shards(Location(str(place))).items())])
     )
     assert [row["query_label"] for row in labelled] == [None] * 4 + [1, 0] + [1] * (N_ROWS - 6)
-    assert [row["verdict"] for row in labelled[3:7]] == ["<key>", "Yes. <key>", "No, <key>", "Yes: <key> …"]
+    assert [row["verdict"] for row in labelled[3:7]] == ["<key>", "Yes. <key>", "No, <key>g=", "Yes: <key> …"]
     assert labelled[9]["judge"] == "judge-<key>"
     for row in labelled:
         check_clean(json.dumps(row), row["row_id"])
