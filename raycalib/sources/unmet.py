@@ -14,7 +14,7 @@ LONG = "are longer than max_new_tokens"
 LISTS = "look like a list or a struct, written out"
 MARKUP = "look like markup (HTML, LaTeX or Markdown)"
 NEVER_MET = (LINES, LONG)
-NEARLY_ALL = 0.95
+NEARLY_ALL, SINGLE = 0.95, 0.01
 SHOWN_CHARACTERS = 60
 
 TAGS = re.compile(r"</?[a-z][^<>]*>|\\[A-Za-z]+\s*\{|\\[(\[]|```|\*\*[^*]+\*\*|\[[^\]]+\]\([^)\s]+\)", re.IGNORECASE)
@@ -57,8 +57,11 @@ class UnmetTargets:
         self.examples.setdefault(key, row["target"])
 
     def lines(self) -> list[str]:
-        """One line for each source and fault."""
-        return [self._line(*key) for key in sorted(self.found)]
+        """One line for each source and fault; single right answers that are long are no fault of their source."""
+        return [self._line(*key) for key in sorted(self.found) if not self._is_single(*key)]
+
+    def _is_single(self, source: str, cause: str) -> bool:
+        return cause == LONG and self.found[source, cause] < SINGLE * self.n[source]
 
     def fatal(self) -> list[str]:
         """Those of the lines after which nearly no answer of a source could be right."""

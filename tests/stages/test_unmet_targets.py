@@ -78,6 +78,11 @@ def test_what_is_longer_than_an_answer_may_be(tmp_path: Path, capsys: Any) -> No
         said(tmp_path, capsys, ["one two three four five"] * 3, words)
 
 
+def test_a_single_long_one_among_many_is_not_named(tmp_path: Path, capsys: Any) -> None:
+    assert said(tmp_path, capsys, ["6"] * 100 + ["one two three four five"], words) == []
+    assert len(said(tmp_path, capsys, ["6"] * 99 + ["one two three four five"], words)) == 1
+
+
 def test_one_right_answer_that_can_be_met_is_enough(tmp_path: Path, capsys: Any) -> None:
     assert said(tmp_path, capsys, [["one two three four five", "one"], ["1\n2", "1"], ["[1]", "1"]]) == []
     with pytest.raises(DataError):
