@@ -1,9 +1,11 @@
 """Weights of 8 and 4 bits, by bitsandbytes on the CPU: pip install -e '.[quant]' to run these."""
 
 from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -48,6 +50,20 @@ def test_weights_are_smaller_and_logits_near(source: ModelSource, bits: WeightBi
     ids = torch.arange(5, 60)[None]
     expected, found = plain(ids).logits, small(ids).logits
     assert 0 < (found - expected).norm() / expected.norm() < CLOSE[bits]
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_weights_that_are_not_finite_are_named(source: ModelSource, tmp_path: Path, bits: WeightBits) -> None:
+    """Read from the files: rounded to few bits, a NaN is a number."""
+    shutil.copytree(source.path, tmp_path / "bad")
+    file = tmp_path / "bad" / "model.safetensors"
+    tensors = safetensors.torch.load_file(file)
+    tensors["model.layers.1.mlp.up_proj.weight"][3, 4] = torch.nan
+    safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(
+        ModelError, match=r"model\.safetensors of .* has: 1 tensor with values .*layers\.1\.mlp\.up_proj"
+    ):
+        load_causal_lm(ModelSource(name="bad", path=str(file.parent), is_local=True), bits=bits)
 
 
 def make_tuner(tiny: TinyLlama, source: ModelSource, place: Path, bits: WeightBits, losses: list[Any]) -> Tuner:
