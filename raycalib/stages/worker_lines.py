@@ -22,6 +22,9 @@ from raycalib.run_logs import RUN_LOGS, RunLogs
 Kind = Literal["say", "show", "end"]
 MARK = "raycalib-line:"
 RAYS_HANDLER, OUR_HANDLER = "ray_print_logs", "raycalib"
+EVENT = ":event_summary:"
+"""In what the older autoscaler prints, its whole state every five seconds; the newer one's events are JSON."""
+
 RAYS_PRINT = ray_worker.print_to_stdstream
 LOST = {
     "worker died or was killed": "a worker died; what it had is done again a bounded number of times",
@@ -90,7 +93,10 @@ class WorkerLines:
         if others and self._others_are_shown:
             RAYS_PRINT({**data, "lines": others}, ignore_prefix=ignore_prefix)
         who = data.get("actor_name") or data.get("task_name") or "process"
-        self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), kept)
+        if data.get("pid") == "autoscaler":
+            kept = [line for line in kept if line.startswith("{") or EVENT in line]
+        if kept:
+            self.logs.of_workers(f"{who} {data.get('pid')} {data.get('ip', '')}".rstrip(), kept)
 
     def wait_for(self, texts: Collection[str], limit_s: float) -> None:
         """Waits until lines that begin so have ended, for the lines of the next stage to come below them."""

@@ -84,6 +84,15 @@ def test_lines_of_ours_are_shown_and_all_are_kept(taken: Any, tmp_path: Path) ->
     ]
 
 
+def test_of_the_autoscalers_state_only_events_are_kept(taken: Any, tmp_path: Path) -> None:
+    lines, _, _ = taken
+    lines.take(batch("======== Autoscaler status ========", pid="autoscaler"))
+    lines.take(batch(":event_summary:Resized to 4 CPUs.", pid="autoscaler"))
+    told = kept(tmp_path)
+    assert "Resized to 4 CPUs." in told
+    assert "Autoscaler status" not in told
+
+
 def test_in_a_ray_that_others_started_their_lines_go_on_to_where_they_went(
     taken: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
