@@ -12,7 +12,7 @@ from tests.screen import open_terminal, read_all, screen_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
-COLUMNS = 120
+COLUMNS = 240  # lines that stay may be longer than a terminal is wide; those that are replaced are cut
 MOST_LINES = 60
 STAGES = ("answers llama2-7b", "labelled llama2-7b", "features llama2-7b", "scored llama2-7b", "evaluate")
 SHARDS = (
