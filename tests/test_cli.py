@@ -2,6 +2,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 import importlib.util
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, DataError
 from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
+from raycalib.lm.names import embedded_root
 from raycalib.recipes import recipe
 from raycalib.sources import SourceSettings
 
@@ -354,9 +356,7 @@ def test_bad_input_ends_in_one_line_and_code_two_and_writes_nothing(
     make_arguments, named = BAD_INPUTS[case]
     arguments = make_arguments(tmp_path)
     before = sorted(tmp_path.rglob("*"))
-    (tmp_path / "models" / "llama2-7b").mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / "models" / "llama2-7b" / name).write_text("{}")
+    shutil.copytree(embedded_root() / "llama2-7b", tmp_path / "models" / "llama2-7b")
     good = ["--recipe", "smoke", "--model-root", str(tmp_path / "models"), "--out", str(tmp_path / "out" / "run")]
     assert run_with(monkeypatch, [*good, *arguments], load_main()) == BAD_INPUT
     out, err = capsys.readouterr()
@@ -377,9 +377,7 @@ def test_good_input_reaches_the_pipeline_and_writes_nothing_before_it_runs(
 
     started: list[PipelineConfig] = []
     monkeypatch.setattr(Pipeline, "run", lambda self: started.append(self.config))
-    (tmp_path / "models" / "llama2-7b").mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (tmp_path / "models" / "llama2-7b" / name).write_text("{}")
+    shutil.copytree(embedded_root() / "llama2-7b", tmp_path / "models" / "llama2-7b")
     arguments = ["--recipe", "smoke", "--model-root", str(tmp_path / "models"), "--out", str(tmp_path / "run")]
     monkeypatch.setattr(sys, "argv", ["job", *arguments])
     run_job(load_main())

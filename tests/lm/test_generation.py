@@ -108,6 +108,7 @@ class ScriptedModel:
 
     device = torch.device("cpu")
     config = LlamaConfig()
+    base_model = None  # no layers to be narrowed
 
     def __init__(self, tokens: list[int], vocabulary: int, p: float) -> None:
         self.tokens = tokens

@@ -234,7 +234,7 @@ def test_a_step_that_is_worse_does_not_become_the_best(tiny_llama: TinyLlama, tm
     settings = replace(SETTINGS, steps=12, lr=1e-2, warmup_steps=0, lora=LoraSettings(rank=2, dropout=0.0))
     tuner = make_tuner(tiny_llama, Location(str(tmp_path)), settings)
     turned = [replace(row, label=1 - row.label) for row in tuner.data.val]  # the more is learned, the worse
-    tuner.data = TuningData(train=tuner.data.train, val=turned)
+    tuner.validation.rows = turned
     state = tuner.run()
     nlls = {record["step"]: record["val_nll"] for record in state.history}
     assert nlls[12] > nlls[3]
@@ -288,7 +288,7 @@ def test_a_missing_split_is_refused(tiny_llama: TinyLlama, n: int, m: int) -> No
 
 def test_one_class_in_validation_has_no_auroc(tiny_llama: TinyLlama, tmp_path: Path) -> None:
     tuner = make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, steps=1))
-    tuner.data = TuningData(train=tuner.data.train, val=[row for row in tuner.data.val if row.label])
+    tuner.validation.rows = [row for row in tuner.data.val if row.label]
     state = tuner.run()
     assert state.history[0]["val_auroc"] is None
     assert state.history[0]["val_nll"] is not None
