@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 import json
-import os
-from pathlib import Path
 import time
 from typing import Any
 
 from raycalib.config import PipelineConfig
-from raycalib.errors import ConfigError, StorageError
+from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.judging import STRING_GRADERS
 from raycalib.lm.loading import pin_revision
@@ -40,7 +38,7 @@ from raycalib.stages.unmet_targets import check_targets, counter
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
-from raycalib.storage import Location
+from raycalib.storage import Location, check_can_write
 from raycalib.tuning.settings import TuningMethod
 
 
@@ -61,7 +59,7 @@ class Pipeline:
         found = [find_model(name, config.model_root) for name in config.models]
         check_source(config.source, config.styles, config.seed)
         self.out = Location(config.out).absolute()
-        _check_can_write(self.out)
+        check_can_write(self.out)
         self.models = [pin_revision(source) for source in found]
         targets = config.tuning.lora.targets if set(TUNED) & set(config.methods) else ()
         for model in self.models:
@@ -298,17 +296,3 @@ class Pipeline:
             gpus=self.config.ray.gpus_per_transformer,
         )
         return self._shards(stage, select_splits(labelled, EVALUATED_SPLITS))
-
-
-def _check_can_write(out: Location) -> None:
-    """Raises StorageError if the place cannot be written; leaves nothing there."""
-    if not out.is_local:
-        out.check_writable()
-        return
-    place: Path = out.local_path
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise StorageError(f"out: {out.uri} cannot be written: {place} is a file; choose another --out")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise StorageError(f"out: {out.uri} cannot be written: no permission in {place}; choose another --out")

@@ -3,10 +3,12 @@
 from raycalib.storage.location import Location
 from raycalib.storage.manifest import Manifest, git_commit, lost_files, read_manifest, versions, write_manifest
 from raycalib.storage.shards import find_shards, read_rows, read_shard, read_vectors, rows_without_secrets, write_shard
+from raycalib.storage.writable import check_can_write
 
 __all__ = [
     "Location",
     "Manifest",
+    "check_can_write",
     "find_shards",
     "git_commit",
     "lost_files",
