@@ -1,11 +1,11 @@
-# make demo | test | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | test | test-all | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-unit test-vllm lint golden standins clean
+.PHONY: install demo test test-all test-unit test-vllm lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -18,7 +18,10 @@ demo: $(INSTALLED)
 	$(BIN)/python jobs/full_pipeline.py --out runs/demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu"
+	$(BIN)/python -m pytest -q -m "not gpu and not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not gpu" --durations=25
 
 test-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "not gpu and not ray and not slow"

@@ -15,7 +15,7 @@ from raycalib.lm.loading import pad_token_id
 from raycalib.lm.logits import final_states, label_logits, state_size
 from raycalib.lm.logits_check import check_query_logits
 from raycalib.lm.query_tokens import QueryTokens, query_tokens
-from raycalib.lm.window import context_window
+from raycalib.lm.window import TooLongError, context_window
 from raycalib.prompts import TARGET_PROMPT
 
 NOT_FINITE = (
@@ -92,7 +92,7 @@ class QueryScorer:
         for index, (text, answer, cue) in enumerate(zip(example_texts, answers, cues, strict=True)):
             try:
                 tokens[index] = query_tokens(self.tokenizer, text, answer, cue, self._window)
-            except ValueError as error:
+            except TooLongError as error:
                 errors[index] = f"ValueError: {error}"
         found = self._read(tokens)
         logits = np.full((len(answers), 2), np.nan)

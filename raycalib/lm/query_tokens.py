@@ -35,7 +35,7 @@ def query_tokens(
         most: tokens of the query that are read; where there are more, the left of the text is cut.
 
     Raises:
-        ValueError: target prompt, answer and query alone are longer.
+        TooLongError: target prompt, answer and query alone are longer.
     """
     query, n_cut = fit_left(tokenizer, query_text(text, answer), query_text(target_prompt, answer), most)
     answered = list(tokenizer(f"{text} {answer}".strip())["input_ids"])

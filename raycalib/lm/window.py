@@ -10,6 +10,10 @@ WINDOW_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
 """Of a configuration, the first that it has."""
 
 
+class TooLongError(ValueError):
+    """What must not be cut of a text is longer than may be read."""
+
+
 class FittedText(NamedTuple):
     """Token ids that fit.
 
@@ -48,20 +52,20 @@ def fit_left(
         add_special_tokens: whether the tokenizer adds its BOS; the text of a chat template has it already.
 
     Raises:
-        ValueError: the text is too long, and does not end with ``kept`` or ``kept`` alone does not fit.
+        TooLongError: the text is too long, and does not end with ``kept`` or ``kept`` alone does not fit.
     """
     ids = list(tokenizer(text, add_special_tokens=add_special_tokens)["input_ids"])
     if most is None or len(ids) <= most:
         return FittedText(ids, 0)
     if not text.endswith(kept):
-        raise ValueError(f"too long, and ends with {text[-40:]!r} in place of {kept[-40:]!r}")
+        raise TooLongError(f"too long, and ends with {text[-40:]!r} in place of {kept[-40:]!r}")
     bos = _n_bos(tokenizer, ids)
     start = tokenizer(text[: len(text) - len(kept)], add_special_tokens=add_special_tokens)
     before = common_prefix_length(ids, start["input_ids"])
     n_cut = len(ids) - most
     if n_cut > before - bos:
         needed = len(ids) - before + bos
-        raise ValueError(f"too long: what follows the question takes {needed} tokens alone, and {most} fit")
+        raise TooLongError(f"too long: what follows the question takes {needed} tokens alone, and {most} fit")
     return FittedText(without_left(tokenizer, ids, n_cut), n_cut)
 
 

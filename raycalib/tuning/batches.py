@@ -18,13 +18,9 @@ from transformers import PreTrainedTokenizerBase
 
 from raycalib.lm.label_tokens import common_prefix_length
 from raycalib.lm.packed import PackedRow
-from raycalib.lm.query_tokens import QueryTokens, query_tokens
-from raycalib.lm.window import without_left
+from raycalib.lm.query_tokens import query_tokens
+from raycalib.lm.window import TooLongError, without_left
 from raycalib.prompts import Example
-
-
-class TooLongError(ValueError):
-    """What is never cut of a labelled answer is longer than the model reads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +64,7 @@ def tuning_row(
         TooLongError: they alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
-    read = _query_tokens(tokenizer, plain, answer, max_tokens)
+    read = query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
     kl_ids = list(tokenizer(plain.answered(plain.target))["input_ids"])
     context_ids = list(tokenizer(plain.text())["input_ids"])
     n_target = len(kl_ids) - common_prefix_length(context_ids, kl_ids)
@@ -94,15 +90,8 @@ def answer_row(
         TooLongError: target prompt, answer and query alone are longer than ``max_tokens``.
     """
     plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
-    read = _query_tokens(tokenizer, plain, answer, max_tokens)
+    read = query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
     return TuningRow(row_id=row_id, query_ids=tuple(read.answered), kl_ids=(), n_target=0, label=label), read.n_cut
-
-
-def _query_tokens(tokenizer: PreTrainedTokenizerBase, plain: Example, answer: str, max_tokens: int) -> QueryTokens:
-    try:
-        return query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
-    except ValueError as error:
-        raise TooLongError(str(error)) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from raycalib.tuning.batches import TooLongError, tuning_row
+from raycalib.lm.window import TooLongError
+from raycalib.tuning.batches import tuning_row
 from tests.golden.batch_losses import REMARKS, mask_reason
 from tests.golden.tally import Tally
 from tests.golden.tuned import TunedModel, example_of, paper_kept

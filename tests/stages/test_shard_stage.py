@@ -207,6 +207,7 @@ def test_a_worker_whose_device_is_lost_ends_and_one_that_cannot_load_yet_tries_a
     assert first != second == third
 
 
+@pytest.mark.slow
 def test_a_pool_of_one_outlives_two_shards_that_kill_their_process(tmp_path, source):
     deadly = replace(stage(tmp_path), worker=TwiceDeadly)
     with pytest.raises(StageError, match=r"2 of 6 shards failed \(part-00001.*part-00004"):
@@ -256,6 +257,7 @@ def test_each_actor_loads_once_on_its_share_of_a_gpu(tmp_path, source, cluster, 
     assert len(journal(tmp_path)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needs_model", [True, False])
 def test_a_shard_that_kills_its_process_costs_itself_alone(tmp_path, source, cluster, needs_model):
     out = Location(str(tmp_path / "out"))

@@ -138,6 +138,7 @@ def test_the_last_lines_are_waited_for(taken: Any) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_on_ray_while_the_worker_works(tmp_path_factory: pytest.TempPathFactory) -> None:
     place = tmp_path_factory.mktemp("r")
     log, out = place / "log", place / "out"

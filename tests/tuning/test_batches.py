@@ -3,8 +3,9 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.lm.packed import PackedRow
+from raycalib.lm.window import TooLongError
 from raycalib.prompts import QUERY_SUFFIX, Example, open_ended_context, query_text
-from raycalib.tuning.batches import TooLongError, TuningRow, collate, tuning_row
+from raycalib.tuning.batches import TuningRow, collate, tuning_row
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 ROW = TuningRow(row_id="r", query_ids=(1, 2, 3, 4), kl_ids=(1, 2, 5, 6), n_target=1, label=1)

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from raycalib.errors import LossNotFiniteError
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_device, chosen_dtype, load_as_stored, load_causal_lm, load_tokenizer
-from raycalib.lm.window import context_window
+from raycalib.lm.window import TooLongError, context_window
 from raycalib.prompts import Example
 from raycalib.records import Row
 from raycalib.stages.output import finished
@@ -22,7 +22,7 @@ from raycalib.stages.worker_streams import clean_errors, clean_streams
 from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
-from raycalib.tuning.batches import TooLongError, TuningRow, answer_row, tuning_row
+from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.deepspeed_engine import splits_weights
 from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.trainer import Hooks, Tuner, TuningData
