@@ -18,9 +18,9 @@ STAGES = ("answers llama2-7b", "labelled llama2-7b", "features llama2-7b", "scor
 SHARDS = (
     r"  (answers|labelled|features|scored) llama2-7b: {0}/{0} shards .* \d+ s{1}|  evaluate: {0}/{0} shards .* \d+ s{1}"
 )
-METHODS = "zero-shot query|answer likelihood|family rate|(LoRA \\+ Prompt|probe)( \\+ temp\\.)?"
+METHODS = "zero-shot query|(answer|option) likelihood|family rate|(LoRA \\+ Prompt|probe)( \\+ temp\\.)?"
 STAY = [
-    r"questions: [\d,]+ rows in \d+ shards",
+    r"questions: [\d,]+ rows in \d+ shards: of each style( \d+ \w+,?)+",
     r"starting a local Ray …",
     r"  \d+ CPUs, 0 GPUs on 1 node\(s\); what Ray and the workers print is in /\S+/logs",
     SHARDS.format(r"\d+", ""),
@@ -29,7 +29,7 @@ STAY = [
     r"method +llama2:7b oe +llama2:7b choice",
     "─+",
     r"(n|accuracy) +[\d.]+ +[\d.]+",
-    rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}",
+    rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}|option likelihood +–( +\d\.\d{{3}}\*?){{2}}",
     r"ECE \(lower is better\) and AUROC \(higher\); \* the best of a combo\.",
     r"Finished in \d+ s\.",
     r"Report: /\S+/report/index\.html",
