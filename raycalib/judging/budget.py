@@ -3,6 +3,9 @@
 import math
 from typing import Protocol
 
+ROUNDING_USD = 1e-12
+"""What is left of sums that are 0 is no money."""
+
 
 class Purse(Protocol):
     """Where a run writes down what it may have spent before it spends it, and sees what other runs did."""
@@ -54,7 +57,8 @@ class Budget:
 
     def settle(self, worst_usd: float, cost_usd: float) -> None:
         """Books what a request cost in place of what was set aside for it; what can be no cost is the worst."""
-        self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
+        left_usd = self.reserved_usd - worst_usd
+        self.reserved_usd = left_usd if left_usd > ROUNDING_USD else 0.0
         self.spent_usd += cost_usd if 0 <= cost_usd < math.inf else worst_usd
 
     def book_all(self) -> None:

@@ -28,7 +28,7 @@ def test_requests_that_wait_together_are_asked_for_together() -> None:
     async def run() -> Recorder:
         desk = Recorder()
         line = PermitLine(desk)
-        line.tell_verdict()  # before the first one, few are asked
+        line.tell_verdict()  # before the first one few are let through
         permits = await asyncio.gather(*(line.acquire(WISH) for _ in range(100)))
         assert len({permit.number for permit in permits}) == 100
         return desk

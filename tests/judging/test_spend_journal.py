@@ -90,6 +90,16 @@ def test_the_one_file_of_earlier_versions_counts_and_is_left_as_it_is(tmp_path) 
     assert json.loads((tmp_path / OLD_NAME).read_text()) == {"spent_usd": 9.5}
 
 
+def test_requests_that_all_cost_nothing_leave_nothing(tmp_path) -> None:
+    """Not even what rounding leaves of a sum that is 0."""
+    place = Location(str(tmp_path))
+    ledger, journal = run_in(place)
+    for permit in wish(ledger, 0.0000337, n=60).permits:
+        settle(ledger, permit, 0.0)
+    journal.close(ledger.budget)
+    assert others(place) == 0.0
+
+
 def test_what_costs_nothing_writes_nothing(tmp_path) -> None:
     ledger, journal = run_in(Location(str(tmp_path)))
     wish(ledger, 0.0, n=100)
