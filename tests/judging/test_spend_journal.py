@@ -80,6 +80,15 @@ def test_runs_at_the_same_time_add_up_and_keep_the_limit_together(tmp_path) -> N
     assert others(place) == granted
 
 
+def test_what_another_run_took_a_moment_ago_is_seen(tmp_path) -> None:
+    """Before a permit is given, and not only once a second."""
+    place = Location(str(tmp_path))
+    (one, of_one), (two, _) = run_in(place), run_in(place)
+    assert of_one.others_usd == 0
+    assert len(wish(two, 9.0).permits) == 1
+    assert not wish(one, 5.0).permits
+
+
 def test_the_one_file_of_earlier_versions_counts_and_is_left_as_it_is(tmp_path) -> None:
     (tmp_path / OLD_NAME).write_text('{"spent_usd": 9.5}')
     place = Location(str(tmp_path))
