@@ -1,11 +1,11 @@
-# make demo | test | test-all | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | test | test-all | test-paper | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-all test-unit test-vllm lint golden standins clean
+.PHONY: install demo test test-all test-paper test-unit test-vllm lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -18,13 +18,17 @@ demo: $(INSTALLED)
 	$(BIN)/python jobs/full_pipeline.py --out runs/demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu and not slow"
+	$(BIN)/python -m pytest -q -m "not gpu and not paper and not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu" --durations=25
+	$(BIN)/python -m pytest -q -m "not gpu and not paper" --durations=25
+
+# Six stand-ins, twelve combos, all sources of the paper as small copies, bfloat16.
+test-paper: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m paper
 
 test-unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu and not ray and not slow"
+	$(BIN)/python -m pytest -q -m "not gpu and not paper and not ray and not slow"
 
 # vLLM's CPU build in an environment of its own: it wants an older transformers. torchvision, torchaudio and torchcodec
 # come as CUDA builds, whose import fails.

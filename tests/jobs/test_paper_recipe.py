@@ -11,12 +11,12 @@ from raycalib.lm.names import HUB_IDS
 from raycalib.storage import Location, read_manifest
 from tests.jobs.paper_copies import write_models, write_sources
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.paper, pytest.mark.ray, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
 SMALL = {
     "--dataset": "all_20k_uniform:120+eval:mmlu",
     "--dtype": "bfloat16",
-    "--max-new-tokens": "8",
+    "--max-new-tokens": "24",
     "--tuning.steps": "4",
     "--tuning.lr": "1e-3",
     "--probe.steps": "50",
