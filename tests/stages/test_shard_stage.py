@@ -208,6 +208,7 @@ def test_a_worker_whose_device_is_lost_ends_and_one_that_cannot_load_yet_tries_a
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_a_pool_of_one_outlives_two_shards_that_kill_their_process(tmp_path, source):
     deadly = replace(stage(tmp_path), worker=TwiceDeadly)
     with pytest.raises(StageError, match=r"2 of 6 shards failed \(part-00001.*part-00004"):
