@@ -124,7 +124,10 @@ class DeepSpeedEngine:
     def read(self, batch: TuningBatch, wanted: Found) -> Tensor:
         """A pass without gradients; see ``TrainingEngine``."""
         self.engine.eval()
-        return cast(Tensor, self.engine(batch, wanted=wanted))
+        found = cast(Tensor, self.engine(batch, wanted=wanted))
+        if self.zero_stage == 3:  # what DeepSpeed gathered ahead and this kind of pass does not use would stay whole
+            self.engine.optimizer.empty_partition_cache()
+        return found
 
     def weights(self) -> dict[str, Tensor]:
         """The weights; see ``TrainingEngine``."""
