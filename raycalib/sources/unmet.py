@@ -14,7 +14,7 @@ LONG = "are longer than max_new_tokens"
 LISTS = "look like a list or a struct, written out"
 MARKUP = "look like markup (HTML, LaTeX or Markdown)"
 NEVER_MET = (LINES, LONG)
-NEARLY_ALL, SINGLE = 0.95, 0.01
+NEARLY_ALL, SINGLE, A_PART = 0.95, 0.01, 0.5
 SHOWN_CHARACTERS = 60
 
 TAGS = re.compile(r"</?[a-z][^<>]*>|\\[A-Za-z]+\s*\{|\\[(\[]|```|\*\*[^*]+\*\*|\[[^\]]+\]\([^)\s]+\)", re.IGNORECASE)
@@ -64,11 +64,16 @@ class UnmetTargets:
         return cause == LONG and self.found[source, cause] < SINGLE * self.n[source]
 
     def fatal(self) -> list[str]:
-        """Those of the lines after which nearly no answer of a source could be right."""
+        """Those of the lines after which nearly no answer could be right; none where other sources are more than half.
+
+        A mixture of many sources is worth its run without one of them.
+        """
         never = Counter[str]()
         for (source, cause), count in self.found.items():
             never[source] += count if cause in NEVER_MET else 0
         bad = {source for source, count in never.items() if count >= NEARLY_ALL * self.n[source] and count}
+        if sum(self.n[source] for source in bad) < A_PART * self.n.total():
+            return []
         return [self._line(*key) for key in sorted(self.found) if key[0] in bad and key[1] in NEVER_MET]
 
     def _line(self, source: str, cause: str) -> str:

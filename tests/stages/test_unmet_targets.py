@@ -8,7 +8,7 @@ import pytest
 
 from raycalib.errors import DataError
 from raycalib.records import QUESTION
-from raycalib.sources.unmet import LINES, LISTS, MARKUP, cause_of
+from raycalib.sources.unmet import LINES, LISTS, MARKUP, cause_of, unmet_targets
 from raycalib.stages.output import StageOutput
 from raycalib.stages.unmet_targets import CountTokens, check_targets
 from raycalib.storage import Location, Manifest, write_shard
@@ -65,6 +65,16 @@ def test_nearly_all_with_several_lines_are_an_error(tmp_path: Path, capsys: Any)
     with pytest.raises(DataError, match=r"^source: facts: 20 of 21 right answers have several lines.*'0\\n1'"):
         said(tmp_path, capsys, [f"{index}\n1" for index in range(20)] + ["6"])
     assert len(said(tmp_path, capsys, [f"{index}\n1" for index in range(18)] + ["6", "7"])) == 1
+
+
+@pytest.mark.parametrize(("others", "stops"), [(9, True), (10, True), (11, False)])
+def test_a_mixture_does_without_one_of_its_sources_that_is_less_than_half(others: int, stops: bool) -> None:
+    found = unmet_targets(
+        [QUESTION_ROW | {"style": "oe", "source": "solutions", "target": "2\n3"}] * 10
+        + [QUESTION_ROW | {"style": "oe", "source": "facts", "target": "6"}] * others
+    )
+    assert bool(found.fatal()) is stops
+    assert len(found.lines()) == 1
 
 
 def test_what_is_longer_than_an_answer_may_be(tmp_path: Path, capsys: Any) -> None:
