@@ -14,7 +14,7 @@ from ray.util.placement_group import placement_group, remove_placement_group
 from raycalib.stages.progress import say
 
 ROUNDING = 1e-9
-SAY_EVERY_S = 30.0
+SAY_EVERY_S = 30
 ANSWERS_WITHIN_S = 3.0
 UNMANAGED_KIND = "node_"
 """How Ray begins the kind of a node that no autoscaler started."""
@@ -85,8 +85,17 @@ def grows_by_itself() -> bool:
     """Whether an autoscaler is known to start this cluster's nodes: by the kinds that it gives to them."""
     kinds = [(node.get("Labels") or {}).get(KIND_LABEL, "") for node in ray.nodes() if node["Alive"]]
     report = json.loads(_internal_kv_get(DEBUG_AUTOSCALING_STATUS) or "{}").get("autoscaler_report") or {}
-    kinds += [*report.get("active_nodes", ()), *(report.get("idle_nodes") or ())]
+    kinds += (report.get("node_type_mapping") or {}).values()
     return any(kind and not kind.startswith(UNMANAGED_KIND) for kind in kinds)
+
+
+def wait_at_most(left_s: float) -> int:
+    """Whole seconds to wait at once: Ray drops what is beyond a second, and asked for 0 answers at once.
+
+    >>> wait_at_most(100), wait_at_most(3.2), wait_at_most(0.3), wait_at_most(-1)
+    (30, 4, 1, 1)
+    """
+    return max(1, math.ceil(min(SAY_EVERY_S, left_s)))
 
 
 def wait_for_room(bundles: Sequence[dict[str, float]], limit_s: float, lack: str) -> bool:
@@ -102,7 +111,7 @@ def wait_for_room(bundles: Sequence[dict[str, float]], limit_s: float, lack: str
     group = placement_group(wanted)
     began = time.monotonic()
     try:
-        while not group.wait(timeout_seconds=max(0.1, min(SAY_EVERY_S, limit_s - (time.monotonic() - began)))):
+        while not group.wait(timeout_seconds=wait_at_most(began + limit_s - time.monotonic())):
             waited = time.monotonic() - began
             if waited >= limit_s:
                 return False
