@@ -17,18 +17,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/python jobs/full_pipeline.py --out runs/demo
 
-test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu and not paper and not slow"
+test: test-unit
+	$(BIN)/python -m pytest -q -m "ray and not gpu and not paper and not slow"
 
-test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu and not paper" --durations=25
+test-all: test-unit
+	$(BIN)/python -m pytest -q -m "(ray or slow) and not gpu and not paper" --durations=25
 
 # Six stand-ins, twelve combos, all sources of the paper as small copies, bfloat16.
 test-paper: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m paper
 
+# In a process per core; what starts Ray, or takes all cores, runs alone.
 test-unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not gpu and not paper and not ray and not slow"
+	$(BIN)/python -m pytest -q -n $$(nproc) --maxprocesses 8 -m "not gpu and not paper and not ray and not slow" --durations=10
 
 # vLLM's CPU build in an environment of its own: it wants an older transformers. torchvision, torchaudio and torchcodec
 # come as CUDA builds, whose import fails.
