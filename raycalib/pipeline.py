@@ -29,7 +29,8 @@ from raycalib.stages.predict import EVALUATED_SPLITS, Combo, predict
 from raycalib.stages.progress import say
 from raycalib.stages.questions import write_questions
 from raycalib.stages.select import select_splits
-from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.spec import ShardStage
 from raycalib.stages.split_counts import few_lines, split_line
 from raycalib.stages.summarize import summarize
 from raycalib.stages.tune import run_tuning
@@ -111,8 +112,16 @@ class Pipeline:
         say(f"Report: {(self.out / 'report').uri}/index.html")
         return summary
 
+    def _refuse_estimate(self) -> None:
+        if self.config.estimate:
+            raise ConfigError(
+                "estimate: this would start a run; only jobs/full_pipeline.py and jobs/label.py say what a judge "
+                "takes, elsewhere leave --estimate out"
+            )
+
     def generate(self) -> dict[str, StageOutput]:
         """Runs what generation needs and returns the answers by model; a later ``run`` finds them."""
+        self._refuse_estimate()
         self.out.write_json("config.json", asdict(self.config))
         try:
             questions = self._questions()
@@ -128,6 +137,7 @@ class Pipeline:
 
     def tune(self, method: TuningMethod) -> list[TuneJob]:
         """Runs what tuning by one method needs and then tunes; a later ``run`` finds what both need."""
+        self._refuse_estimate()
         self.out.write_json("config.json", asdict(self.config))
         try:
             questions = self._questions()
@@ -247,6 +257,7 @@ class Pipeline:
             cut_column="n_cut",
             margin_column="min_margin",
             gpus=0.0 if self.config.engine.name == "openai" else None,
+            waits_for_server=self.config.engine.name == "openai",
         )
         return self._shards(stage, questions)
 

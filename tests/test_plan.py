@@ -134,6 +134,16 @@ def test_other_jobs_start_nothing_either(job: str, tmp_path: Path, end: Callable
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("job", ["generate.py", "tune.py"])
+def test_other_jobs_do_not_spend_where_an_estimate_is_asked_for(
+    job: str, tmp_path: Path, end: Callable[..., Ended]
+) -> None:
+    ended = end(job, "--grader", "judge", "--judge-model", "gpt-4o-mini", "--estimate", "--out", str(tmp_path / "run"))
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: estimate: this would start a run; only jobs/full_pipeline.py and jobs/label.py")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
     model = tmp_path / "a\x1b[2Jb"
     model.mkdir()

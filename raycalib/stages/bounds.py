@@ -45,6 +45,7 @@ class Tally:
         rows: of them.
         failed: with an error.
         unscored: with an answer and no label, for good.
+        lost: of those that failed, of shards that were not made at all; another run does them.
         error, reason: the first cause of each.
     """
 
@@ -52,6 +53,7 @@ class Tally:
     rows: int = 0
     failed: int = 0
     unscored: int = 0
+    lost: int = 0
     error: str = ""
     reason: str = ""
 
@@ -67,6 +69,7 @@ class Tally:
         """Counts what another counted."""
         self.add(other.rows, other.failed, other.unscored, other.error, other.reason)
         self.shards += other.shards - 1
+        self.lost += other.lost
 
     def problem(self, bounds: Bounds, least_share: float = 0.0) -> str:
         """What is out of bounds, with the first cause and the flag that moves the bound; empty where nothing is.
@@ -121,6 +124,13 @@ def kept(place: Location) -> str:
         f"all rows that are done are kept in {place.uri}: the same command with a larger bound goes on from there; to "
         "do them again, mend the cause and delete that directory"
     )
+
+
+def what_next(tally: Tally, place: Location) -> str:
+    """What becomes of a stage that stopped early: bad rows that are written stay, shards that were not made do not."""
+    if tally.lost * 2 < tally.failed + tally.unscored:
+        return kept(place)
+    return f"what is done is kept in {place.uri}: mend the cause and run the same command again to do the rest"
 
 
 def _read_tally(output: StageOutput) -> Tally:

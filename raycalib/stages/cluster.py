@@ -65,10 +65,13 @@ class Cluster:
             ray.init(
                 address=address, log_to_driver=True, logging_level=logging.WARNING, configure_logging=True, **extra
             )
-        except ConnectionError as error:
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            if address == "local":
+                raise
             raise ConfigError(
-                f"ray.address: {address} does not answer: check host and port; where the cluster asks for a token, "
-                "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
+                f"ray.address: {address} does not answer as a cluster: HOST:PORT of its head (6379 by default, not the "
+                "address of its dashboard or of job submission); where the cluster asks for a token, set "
+                "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH"
             ) from error
         WORKER_LINES.follow(others_are_shown=False)
         self._connected_here, self._started_here = True, address == "local"
@@ -76,6 +79,8 @@ class Cluster:
         resources = ray.cluster_resources()
         has = f"{resources.get('CPU', 0):g} CPUs, {resources.get('GPU', 0):g} GPUs on {len(ray.nodes())} node(s)"
         say(f"  {has}; what Ray and the workers print is in {RUN_LOGS.where}")
+        if resources.get("GPU") and not self.settings.gpus_per_worker:
+            say("  no GPU is used: --ray.gpus-per-worker 1 gives each worker one")
 
     def pool_size(
         self, n_shards: int, gpus_per_worker: float | None = None, waits_for_server: bool = False

@@ -21,7 +21,8 @@ from raycalib.stages.judged_by import read_judge_errors
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.spec import ShardStage
 from raycalib.stages.workers.labels import JudgeWorker, JudgeWorkerConfig, LabelWorker, LabelWorkerConfig, is_asked
 from raycalib.stages.workers.rows import queried_text
 from raycalib.storage import Location
@@ -135,6 +136,7 @@ class Labelling:
             needs_model=True,
             gpus=0.0 if is_remote or self.judge_model is None else self.judge_model.gpus,
             shards_at_once=SHARDS_AT_ONCE if is_remote else 1,
+            waits_for_server=is_remote,
             keeps_figures=True,
             bounds=self.bounds,
             details={

@@ -70,15 +70,33 @@ def lack_of_workers(cpus_each: float, gpus_each: float) -> str:
     return f"a worker needs {cpus_each:g} CPUs, {gpus_each:g} GPUs on one node, the cluster's nodes have {has}"
 
 
+def lack_of_free_resources(cpus_each: float, gpus_each: float) -> str:
+    """What a worker needs of what nobody uses, where that is too much; else empty."""
+    free = ray.available_resources()
+    short = [
+        f"{need:g} {name}s, and others use all but {free.get(name, 0):g}"
+        for name, need in (("CPU", cpus_each), ("GPU", gpus_each))
+        if need > free.get(name, 0)
+    ]
+    return f"a worker needs {'; '.join(short)}" if short else ""
+
+
 def lack_of_trainers(n_workers: int, cpus_each: float, gpus_each: float) -> str:
-    """What so many trainers need of what the cluster has, where that is too much; else empty."""
+    """What so many trainers need of what the cluster has, where that is too much; else empty.
+
+    A cluster may have all of it and still hold fewer: each worker has its CPUs and GPUs on one node.
+    """
+    fit = sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now())
+    if fit >= n_workers:
+        return ""
     resources = ray.cluster_resources()
     short = [
         f"{need:g} {name}s of {resources.get(name, 0):g}"
         for name, need in (("CPU", n_workers * cpus_each), ("GPU", n_workers * gpus_each))
         if need > resources.get(name, 0)
     ]
-    return f"{n_workers} workers need {' and '.join(short)}" if short else ""
+    each = f"{cpus_each:g} CPUs and {gpus_each:g} GPUs each on one node, of which the cluster's nodes hold {fit}"
+    return f"{n_workers} workers need {' and '.join(short) or each}"
 
 
 def grows_by_itself() -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 import json
 import os
+import socket
 import sys
 from threading import Lock
 import time
@@ -15,6 +16,7 @@ from raycalib.records import Row
 from raycalib.secrets import hide_message
 from raycalib.stages.bounds import Tally, count_rows
 from raycalib.stages.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
+from raycalib.stages.passing import may_pass
 from raycalib.stages.worker_streams import clean_streams, print_failure
 from raycalib.storage import Location, read_shard, write_shard
 
@@ -28,6 +30,10 @@ BUILD_WAIT_S = 10.0
 
 BUILDING = Lock()
 """Of this process: its threads share one worker. Not of the object, which is pickled."""
+
+
+class NotBuiltError(Exception):
+    """This process has no worker, and another, or this one later, may have one."""
 
 
 class ShardWorker(Protocol):
@@ -74,9 +80,13 @@ class ShardMap:
         self.broken = ""
         self.unusable = ""
         """Why no worker of the stage can be built; empty where one was, or may be by another process."""
+        self.process = f"{socket.gethostname()} {os.getpid()}"
 
     def _ready(self) -> ShardWorker:
-        """The worker; one that could not be built is not tried again for every shard."""
+        """The worker; where its fault may pass it is tried again at the next shard, after a while each time.
+
+        A process that failed at once would fail all shards while the others still load.
+        """
         with BUILDING:
             return self._built()
 
@@ -89,10 +99,12 @@ class ShardMap:
             try:
                 self.worker = self.make(self.config)
             except Exception as error:
-                if attempt == BUILD_ATTEMPTS or not _may_pass(error):
+                if not may_pass(error):
                     self.broken = f"{type(error).__name__}: {error}"
                     self.unusable = str(error) if isinstance(error, ModelError) else ""
                     raise
+                if attempt == BUILD_ATTEMPTS:
+                    raise NotBuiltError(f"{type(error).__name__}: {error}") from error
                 print_failure()
                 time.sleep(BUILD_WAIT_S * attempt)
         assert self.worker is not None, "the last attempt built it or raised"
@@ -105,7 +117,7 @@ class ShardMap:
         rows = errors = parked = 0
         cause = ""
         figures: dict[str, float] = {}
-        tally, given = Tally(), list[Row]()
+        built, tally, given = True, Tally(), list[Row]()
         try:
             worker = self._ready()
             given = read_shard(self.source, name)
@@ -119,8 +131,10 @@ class ShardMap:
                 print_failure()
             if type(error).__name__ in LOST_DEVICE:
                 end_process()
-            cause = hide_message(f"{type(error).__name__}: {error}")
+            built = not isinstance(error, NotBuiltError)
+            cause = hide_message(f"{type(error).__name__}: {error}" if built else str(error))
             tally.add(len(given), len(given), 0, cause, "")
+            tally.lost += len(given)
         return {
             "shard": [shard],
             "rows": [rows],
@@ -128,6 +142,8 @@ class ShardMap:
             "parked": [parked],
             "cause": [cause],
             "unusable": [self.unusable],
+            "built": [built],
+            "process": [self.process],
             "figures": [json.dumps(figures)],
             "tally": [json.dumps(asdict(tally))],
         }
@@ -149,11 +165,6 @@ class ShardMap:
         elif figures.get("requests") or any(not row[RETRYABLE] for row in done):
             write_parked(self.target, shard, results, schema)
         return results, figures
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether loading may succeed later: the device failed, and not the configuration."""
-    return isinstance(error, RuntimeError) or isinstance(error.__cause__, RuntimeError)
 
 
 def end_process() -> None:

@@ -1,4 +1,4 @@
-"""A pool none of whose workers can run, since no node holds one any more, says so and ends after a while."""
+"""A pool none of whose workers can run, since no node holds one or others use all, says so and ends after a while."""
 
 from functools import partial
 import time
@@ -9,14 +9,14 @@ from ray.data._internal.execution.execution_callback import ExecutionCallback
 
 from raycalib.stages.output import StageError
 from raycalib.stages.progress import say
-from raycalib.stages.room import lack_of_workers
+from raycalib.stages.room import lack_of_free_resources, lack_of_workers
 
 LOOK_EVERY_S = 15.0
 SAY_EVERY_S = 30.0
 
 
 class Standstill(ExecutionCallback):
-    """Looks now and then, from Ray Data's own loop, whether any node holds a worker."""
+    """Looks now and then, from Ray Data's own loop, whether any node holds a worker and has it free."""
 
     def __init__(self, title: str, cpus_each: float, gpus_each: float, limit_s: float) -> None:
         """Of a stage whose workers take so much; for so long none may fit."""
@@ -32,6 +32,8 @@ class Standstill(ExecutionCallback):
             return
         self.looked = now
         lack = lack_of_workers(self.cpus_each, self.gpus_each)
+        if not lack and no_actor_runs(executor):
+            lack = lack_of_free_resources(self.cpus_each, self.gpus_each)
         if not lack:
             self.since = None
             return
@@ -45,6 +47,12 @@ class Standstill(ExecutionCallback):
         if now - self.said >= SAY_EVERY_S:
             self.said = now
             say(f"  {self.title}: {lack}; waiting since {waited:.0f} s")
+
+
+def no_actor_runs(executor: Any) -> bool:
+    """Whether actors are waited for and none is there."""
+    pools = [operator.get_actor_info() for operator in executor._topology]
+    return any(pool.pending for pool in pools) and not any(pool.running or pool.restarting for pool in pools)
 
 
 def watch(dataset: Dataset, title: str, cpus_each: float, gpus_each: float, limit_s: float) -> None:

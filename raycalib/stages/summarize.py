@@ -19,6 +19,8 @@ from raycalib.storage import Location, git_commit, read_shard, versions
 
 TEST, FRESH, HELDOUT = "test", "test_fresh_entities", "heldout_families"
 SPLITS = (TEST, FRESH, HELDOUT)
+REPORT_VERSION = 1
+"""Of what figures are computed and shown; a report of another version is made again."""
 SUMMARY_NAME, REPORT_NAME, PAGE_NAME = "summary.json", "report.json", "index.html"
 
 
@@ -43,7 +45,8 @@ def summarize(
         notes: what a reader of the figures must know, such as who judged.
     """
     place = out / "report"
-    key = stage_key("report", {"n_resamples": n_resamples}, [output.key for output in predictions])
+    settings = {"n_resamples": n_resamples, "notes": list(notes), "version": REPORT_VERSION}
+    key = stage_key("report", settings, [output.key for output in predictions])
     if all(place.exists(name) for name in (REPORT_NAME, PAGE_NAME, SUMMARY_NAME)):
         report = place.read_json(REPORT_NAME)
         if report.get("key") == key:

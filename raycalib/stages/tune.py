@@ -1,6 +1,7 @@
 """Tunes all combos in turn in one Ray Train run; start-up is paid once."""
 
 from collections.abc import Sequence
+import os
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +19,10 @@ from raycalib.stages.workers.tuning_log import combo_start
 from raycalib.storage import Location
 
 FAILURES_PER_COMBO = 3
+STARTS_IN_VAIN = 3
+"""Waits for the workers' room, each of which ended without it, after which a run ends."""
+
+START_WITHIN = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
 LINES_COME_WITHIN_S = 5.0
 
 
@@ -31,7 +36,10 @@ class SayFailures(UserCallback):
         """Says the first worker's cause."""
         rank, error = min(worker_exceptions.items())
         lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-        say(f"  tuning: worker {rank} failed ({lines[-1]}); what the workers printed is in {self.where}")
+        say(
+            f"  tuning: worker {rank} failed ({lines[-1]}); starting again once the cluster holds all workers; "
+            f"what the workers printed is in {self.where}"
+        )
 
 
 def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list[StageOutput]:
@@ -43,45 +51,58 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if missing:
         rows_per_step = min(job.settings.global_batch_size for job in missing)  # each worker has one in every step
-        n_workers, settings = cluster.trainers(rows_per_step), cluster.settings
+        n_workers = cluster.trainers(rows_per_step)
         show(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s): starting")
-        trainer = TorchTrainer(
-            train_loop,
-            train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0},
-            scaling_config=ScalingConfig(
-                num_workers=n_workers,
-                use_gpu=settings.gpus_per_worker > 0,
-                resources_per_worker=_resources(cluster),
-            ),
-            run_config=RunConfig(
-                # Our own checkpoints resume a run, so each Ray Train run is a new one.
-                name=f"tune-{uuid4().hex[:8]}",
-                storage_path=(out / "ray_train").uri,
-                failure_config=FailureConfig(max_failures=FAILURES_PER_COMBO * len(missing)),
-                callbacks=[SayFailures(RUN_LOGS.where)],
-            ),
-        )
-        try:
-            trainer.fit()
-        except Exception as error:
-            cause = str(error.__cause__ or error).strip().splitlines()
-            last = cause[-1] if cause else type(error).__name__
-            raise StageError(
-                f"tuning failed: {last}; {_remedy(last)}checkpoints stay, run the same command again to go on from "
-                f"them; what the workers printed is in {RUN_LOGS.where}"
-            ) from error
+        _fit(missing, n_workers, out, cluster)
         done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
         WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
     outputs = []
     for job in jobs:
         output = finished(job.place, job.key)
         if output is None and job.place.exists(FAILURE):
-            raise StageError(f"{job.title}: {job.place.read_json(FAILURE)['error']}")
+            cause = job.place.read_json(FAILURE)["error"]
+            raise StageError(f"{job.title}: {cause}; {_remedy(cause)}{_goes_on()}")
         if output is None:
             raise StageError(f"tuning of {job.title} left no manifest in {job.place.uri}; run the same command again")
         was_done = job not in missing
         outputs.append(StageOutput(place=output.place, manifest=output.manifest, was_done=was_done))
     return outputs
+
+
+def _fit(missing: Sequence[TuneJob], n_workers: int, out: Location, cluster: Cluster) -> None:
+    """One run of Ray Train; raises StageError where it fails."""
+    settings = cluster.settings
+    # Ray's minute is too short for a node that is bought anew, and it would then try for ever.
+    os.environ.setdefault(START_WITHIN, str(settings.wait_for_nodes_s))
+    name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a run, so each Ray Train run is a new one
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0, "run": name},
+        scaling_config=ScalingConfig(
+            num_workers=n_workers,
+            use_gpu=settings.gpus_per_worker > 0,
+            resources_per_worker=_resources(cluster),
+        ),
+        run_config=RunConfig(
+            name=name,
+            storage_path=(out / "ray_train").uri,
+            failure_config=FailureConfig(
+                max_failures=FAILURES_PER_COMBO * len(missing), controller_failure_limit=STARTS_IN_VAIN
+            ),
+            callbacks=[SayFailures(RUN_LOGS.where)],
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        cause = str(error.__cause__ or error).strip().splitlines()
+        last = cause[-1] if cause else type(error).__name__
+        if any(START_WITHIN in line for line in cause):
+            last = (
+                f"{n_workers} workers found no room on the cluster, waited {STARTS_IN_VAIN + 1} times "
+                f"{settings.wait_for_nodes_s:g} s (--ray.wait-for-nodes-s)"
+            )
+        raise StageError(f"tuning failed: {last}; {_remedy(last)}{_goes_on()}") from error
 
 
 def _resources(cluster: Cluster) -> dict[str, float]:
@@ -90,6 +111,14 @@ def _resources(cluster: Cluster) -> dict[str, float]:
     if settings.gpus_per_worker:
         resources["GPU"] = settings.gpus_per_trainer
     return resources
+
+
+def _goes_on() -> str:
+    """What becomes of a run whose tuning failed."""
+    return (
+        "checkpoints stay, run the same command again to go on from them; what the workers printed is in "
+        f"{RUN_LOGS.where}"
+    )
 
 
 def _remedy(cause: str) -> str:

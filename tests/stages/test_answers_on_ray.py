@@ -13,7 +13,8 @@ from raycalib.stages.close_rows import CLOSE_MARGIN
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageOutput
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.spec import ShardStage
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.storage import Location, Manifest, write_shard

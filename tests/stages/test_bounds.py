@@ -8,7 +8,7 @@ import pytest
 
 from raycalib.errors import ConfigError
 from raycalib.records import LABELLED
-from raycalib.stages.bounds import Bounds, Tally, check_bounds, count_rows
+from raycalib.stages.bounds import Bounds, Tally, check_bounds, count_rows, what_next
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.storage import Location, Manifest, write_shard
 from tests.stages.answers import answer
@@ -92,3 +92,12 @@ def test_a_larger_bound_holds_early_as_well() -> None:
 def test_a_bound_is_a_share(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"{name}: .* is not allowed; a share from 0 to 1"):
         Bounds(**{name: value})
+
+
+def test_shards_that_were_not_made_are_done_by_the_same_command_and_nothing_is_deleted(tmp_path: Path) -> None:
+    """A server that is down fails whole shards, of which nothing is written; bad rows that are written stay."""
+    place = Location(str(tmp_path))
+    again = what_next(Tally(shards=2, rows=512, failed=512, lost=512), place)
+    assert again.endswith("mend the cause and run the same command again to do the rest")
+    assert "delete" not in again
+    assert what_next(Tally(shards=2, rows=512, failed=512, lost=200), place).endswith("and delete that directory")

@@ -5,7 +5,7 @@ import socket
 import pytest
 import ray
 
-from raycalib.stages.room import gone_nodes, lack_of_workers
+from raycalib.stages.room import gone_nodes, lack_of_trainers, lack_of_workers
 
 
 def node(name: str, port: int, *, alive: bool = True, **resources: float) -> dict[str, object]:
@@ -30,3 +30,14 @@ def test_what_no_node_holds_alone_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert lack_of_workers(1, 1) == ""
     needs = "a worker needs 2 CPUs, 1 GPUs on one node, the cluster's nodes have 4 and 0, 1 and 1"
     assert lack_of_workers(2, 1) == needs
+
+
+def test_trainers_that_fit_in_sum_and_on_no_node_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head with 64 CPUs, and a node whose 8 GPUs have 4 CPUs."""
+    nodes = [node("head", 1, CPU=64), node("gpus", 1, CPU=4, GPU=8)]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 68.0, "GPU": 8.0})
+    assert lack_of_trainers(4, 1, 1) == ""
+    each = "1 CPUs and 1 GPUs each on one node, of which the cluster's nodes hold 4"
+    assert lack_of_trainers(8, 1, 1) == f"8 workers need {each}"
+    assert lack_of_trainers(9, 1, 1) == "9 workers need 9 GPUs of 8"

@@ -8,10 +8,11 @@ import pytest
 
 from raycalib.errors import ModelError
 from raycalib.records import Row
-from raycalib.stages import shard_stage
+from raycalib.stages import shard_map, shard_stage
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.shard_map import ShardMap
-from raycalib.stages.shard_stage import ShardStage, run_shard_stage
+from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.spec import ShardStage
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 
 SCHEMA = pa.schema([pa.field("row_id", pa.string(), nullable=False), ("error", pa.string())])
@@ -71,6 +72,37 @@ def test_other_faults_are_a_shards_own(
     assert "Traceback" in capsys.readouterr().err
 
 
+class BusyWorker(Worker):
+    """Cannot be built while the file of its configuration is there."""
+
+    def __init__(self, config: Path) -> None:
+        Worker.built += 1
+        if config.exists():
+            raise ModelError("cannot load") from RuntimeError("CUDA error: out of memory")
+
+    def process(self, rows: list[Row]) -> list[Row]:
+        return rows
+
+
+def test_a_process_whose_device_is_busy_tries_again_at_each_shard_and_spoils_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that failed at once would take all shards while the others still load."""
+    monkeypatch.setattr(shard_map, "BUILD_WAIT_S", 0.0)
+    source, busy = source_in(tmp_path), tmp_path / "busy"
+    busy.touch()
+    work = ShardMap(BusyWorker, busy, source.place, Location(str(tmp_path / "out")), SCHEMA, False)
+    Worker.built = 0
+    for shard in range(2):
+        status = work({"shard": [shard], "name": [source.shards[shard]]})
+        assert (status["built"], status["unusable"]) == ([False], [""])
+        assert status["cause"] == ["ModelError: cannot load"]
+    assert Worker.built == 2 * shard_map.BUILD_ATTEMPTS
+    busy.unlink()
+    status = work({"shard": [0], "name": [source.shards[0]]})
+    assert (status["built"], status["rows"], status["cause"]) == ([True], [1], [""])
+
+
 @pytest.mark.parametrize("is_model", [True, False])
 def test_a_stage_ends_at_the_first_shard_whose_model_cannot_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_model: bool
@@ -85,7 +117,7 @@ def test_a_stage_ends_at_the_first_shard_whose_model_cannot_be_loaded(
             status = work({"shard": [index], "name": [source.shards[index]]})
             yield {name: value[0] for name, value in status.items()}
 
-    monkeypatch.setattr(shard_stage, "_statuses", statuses)
+    monkeypatch.setattr(shard_stage, "shard_statuses", statuses)
     stage = ShardStage(
         name="s", variant="v", worker=Worker, config=None, identity={}, schema=SCHEMA, needs_model=True
     )  # fmt: skip

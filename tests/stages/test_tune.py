@@ -5,8 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from raycalib.errors import ModelError
 from raycalib.lm.names import ModelSource
 from raycalib.stages.output import StageOutput, finished
 from raycalib.stages.tune_job import TuneJob, tune_job
@@ -14,6 +16,7 @@ from raycalib.stages.workers import tuning
 from raycalib.stages.workers.tuning import count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.world import World
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 SCHEMA = pa.schema(
@@ -99,12 +102,56 @@ def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
         job_of(tmp_path, rows, TuningSettings(steps=4, global_batch_size=2, max_tokens=200, lr=lr, log_every=1))
         for lr in (1e30, 1e-3)
     ]
-    tuning.train_loop({"jobs": jobs, "use_gpu": False})
+    tuning.train_loop({"jobs": jobs, "use_gpu": False, "run": "r"})
     bad, good = jobs
     assert good.place.exists("manifest.json")
     assert not bad.place.exists("manifest.json")
     assert "is not finite" in bad.place.read_json(tuning.FAILURE)["error"]
     assert (good.adapter.local_path / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("out of memory"), ModelError("no layer of attention")])
+def test_what_would_fail_again_is_not_tried_again_in_the_same_run(
+    tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Ray starts the workers anew: they pass the job over, and do the others; another run tries it again."""
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path)
+    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    bad, good = (
+        job_of(tmp_path, rows, TuningSettings(steps=1, global_batch_size=2, max_tokens=200, lr=lr)) for lr in (1, 1e-3)
+    )
+    tried, tune = [], tuning._tune
+
+    def fails(job: TuneJob, world: World) -> None:
+        tried.append(job.settings.lr)
+        if job.key == bad.key and tried.count(1) == 1:
+            raise error
+        tune(job, world)
+
+    monkeypatch.setattr(tuning, "_tune", fails)
+    with pytest.raises(type(error)):
+        tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
+    tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
+    assert tried == [1, 1e-3]
+    assert bad.place.read_json(tuning.FAILURE)["error"] == str(error)
+    tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "s"})
+    assert tried == [1, 1e-3, 1]
+    assert all(finished(job.place, job.key) for job in (bad, good))
+    assert not bad.place.exists(tuning.FAILURE)
+
+
+def test_another_fault_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = job_of(tmp_path, [row("train")])
+
+    def fails(job: TuneJob, world: World) -> None:
+        raise RuntimeError("connection reset by peer")
+
+    monkeypatch.setattr(tuning, "_tune", fails)
+    with pytest.raises(RuntimeError, match="reset"):
+        tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    assert not job.place.exists(tuning.FAILURE)
 
 
 @pytest.mark.parametrize("lost", ["adapter/adapter_model.safetensors", "adapter", "training.json"])
@@ -116,11 +163,11 @@ def test_tuned_files_that_are_lost_are_made_again_from_the_last_checkpoint(
         part.save_pretrained(tmp_path)
     rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
     job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
-    tuning.train_loop({"jobs": [job], "use_gpu": False})
+    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     weights = job.adapter.read_bytes("adapter_model.safetensors")
     assert finished(job.place, job.key) is not None
     (job.place / lost).remove()
     assert finished(job.place, job.key) is None
-    tuning.train_loop({"jobs": [job], "use_gpu": False})
+    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     assert finished(job.place, job.key) is not None
     assert job.adapter.read_bytes("adapter_model.safetensors") == weights

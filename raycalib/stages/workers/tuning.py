@@ -10,12 +10,14 @@ import ray.train
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raycalib.errors import LossNotFiniteError
+from raycalib.errors import LossNotFiniteError, RaycalibError
 from raycalib.lm.adapters import save_adapter
+from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device, chosen_dtype, load_as_stored, load_causal_lm, load_tokenizer
 from raycalib.lm.window import TooLongError, context_window
 from raycalib.prompts import Example
 from raycalib.records import Row
+from raycalib.secrets import hide_message
 from raycalib.stages.output import finished
 from raycalib.stages.tune_job import TuneJob
 from raycalib.stages.worker_streams import clean_errors, clean_streams
@@ -38,7 +40,9 @@ def train_loop(config: dict[str, Any]) -> None:
     """Tunes the jobs in order, skipping those another attempt finished.
 
     A loss that is not finite, which all workers see alike and would see again, is left in the job's place and not
-    raised: Ray would start the workers anew for it, and the other jobs would wait.
+    raised: Ray would start the workers anew for it, and the other jobs would wait. Other faults that would come again
+    are left there too, and raised, since the other workers may wait for this one: those that are started anew pass the
+    job over.
     """
     clean_streams()
     with clean_errors():
@@ -50,20 +54,28 @@ def _train(config: dict[str, Any]) -> None:
     use_given_threads()
     world = current_world(chosen_device(config["use_gpu"]))
     for job in config["jobs"]:
-        if not world.from_first(partial(_is_finished, job)):
+        if not world.from_first(partial(_is_settled, job, config["run"])):
             try:
                 _tune(job, world)
-            except LossNotFiniteError as error:
-                if world.is_first:
-                    job.place.write_json(FAILURE, {"error": str(error)})
+            except (RaycalibError, RuntimeError) as error:
+                if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
+                    raise
+                if world.is_first or not isinstance(error, LossNotFiniteError):
+                    failure = {"error": hide_message(str(error)), "run": config["run"]}
+                    job.place.write_json(FAILURE, failure)
+                if not isinstance(error, LossNotFiniteError):
+                    raise
             gc.collect()  # DeepSpeed's hooks tie engine and model in a cycle
             if world.device.type == "cuda":
                 torch.cuda.empty_cache()
         world.barrier()
 
 
-def _is_finished(job: TuneJob) -> bool:
-    return finished(job.place, job.key) is not None
+def _is_settled(job: TuneJob, run: str) -> bool:
+    """Whether a job is tuned, or cannot be, as an attempt of this run found."""
+    if finished(job.place, job.key) is not None:
+        return True
+    return job.place.exists(FAILURE) and job.place.read_json(FAILURE).get("run") == run
 
 
 def _tune(job: TuneJob, world: World) -> None:

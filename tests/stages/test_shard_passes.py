@@ -1,0 +1,95 @@
+"""What is done again, how often, and when a stage is given up; the passes are made up, so without Ray."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from raycalib.stages import shard_passes
+from raycalib.stages.output import StageOutput
+from raycalib.stages.shard_passes import MOST_PASSES_IN_VAIN, TRIES_OF_EACH, shard_statuses
+from raycalib.stages.spec import ShardStage
+from raycalib.storage import Location, Manifest
+
+Status = dict[str, Any]
+
+
+def done(shard: int, process: str = "good") -> Status:
+    return {"shard": shard, "built": True, "unusable": "", "process": process, "cause": ""}
+
+
+def not_built(shard: int, process: str = "bad") -> Status:
+    return done(shard, process) | {"built": False, "cause": "out of memory"}
+
+
+class FakeCluster:
+    def connect(self) -> None: ...
+
+
+class Runs:
+    """Passes that are told what comes of them, and nodes that go away with some."""
+
+    def __init__(self, passes: Callable[[int, list[int]], list[Status]], node_goes: bool = False) -> None:
+        self.passes, self.node_goes = passes, node_goes
+        self.asked: list[list[int]] = []
+
+    def one_pass(self, stage: Any, source: Any, place: Any, missing: list[int], cluster: Any) -> Any:
+        self.asked.append(missing)
+        return (status for status in self.passes(len(self.asked), missing))
+
+    def gone(self) -> set[str]:
+        return {str(number) for number in range(len(self.asked))} if self.node_goes else set()
+
+
+@pytest.fixture
+def statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Runs, int], list[Status]]:
+    def run(runs: Runs, n_shards: int) -> list[Status]:
+        monkeypatch.setattr(shard_passes, "_one_pass", runs.one_pass)
+        monkeypatch.setattr(shard_passes, "gone_nodes", runs.gone)
+        stage = ShardStage(
+            name="s", variant="v", worker=object, config=None, identity={}, schema=pa.schema([]), needs_model=True
+        )  # type: ignore[arg-type]
+        place = Location(str(tmp_path))
+        source = StageOutput(place=place, manifest=Manifest(stage="in", key="k", config={}, shards=()), was_done=False)
+        return list(shard_statuses(stage, source, place, list(range(n_shards)), FakeCluster()))  # type: ignore[arg-type]
+
+    return run
+
+
+def test_shards_that_a_bad_gpu_took_are_done_by_the_others(statuses, capsys: pytest.CaptureFixture[str]) -> None:
+    def passes(number: int, missing: list[int]) -> list[Status]:
+        return [not_built(shard) if number == 1 and shard % 2 else done(shard) for shard in missing]
+
+    runs = Runs(passes)
+    assert sorted(status["shard"] for status in statuses(runs, 4)) == [0, 1, 2, 3]
+    assert runs.asked == [[0, 1, 2, 3], [1, 3]]
+    assert "a worker could not load its model (out of memory), doing 2 shards again" in capsys.readouterr().out
+
+
+def test_where_no_process_loads_the_stage_is_given_up_and_the_cause_comes_out(statuses) -> None:
+    runs = Runs(lambda number, missing: [not_built(shard) for shard in missing])
+    found = statuses(runs, 100)
+    assert len(runs.asked) == 1
+    assert len(found) == TRIES_OF_EACH
+    assert {status["cause"] for status in found} == {"out of memory"}
+
+
+def test_passes_that_get_nothing_done_are_bounded(statuses) -> None:
+    """The last shards are taken by the bad process again and again."""
+    runs = Runs(lambda number, missing: [done(0)] if number == 1 else [not_built(shard) for shard in missing])
+    runs.passes = lambda number, missing: [
+        done(shard) if number == 1 and shard == 0 else not_built(shard) for shard in missing
+    ]
+    found = statuses(runs, 3)
+    assert len(runs.asked) == 1 + MOST_PASSES_IN_VAIN
+    assert [status["shard"] for status in found if not status["built"]] == [1, 2]
+
+
+@pytest.mark.parametrize("node_goes", [True, False])
+def test_what_a_node_took_with_it_is_done_again_unless_the_shards_take_every_node_down(statuses, node_goes) -> None:
+    """A shard that needs more memory than a node has would have new nodes bought for ever."""
+    runs = Runs(lambda number, missing: [done(shard) for shard in missing if shard != 2], node_goes)
+    assert sorted(status["shard"] for status in statuses(runs, 4)) == [0, 1, 3]
+    assert runs.asked == ([[0, 1, 2, 3]] + [[2]] * MOST_PASSES_IN_VAIN if node_goes else [[0, 1, 2, 3]])

@@ -1,0 +1,30 @@
+"""Trainers for which the cluster has no room any more: a node that does not come back is waited for with a bound."""
+
+from pathlib import Path
+
+import pytest
+import ray
+
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.output import StageError
+from raycalib.stages.settings import RaySettings
+from raycalib.stages.tune import START_WITHIN, run_tuning
+from raycalib.storage import Location
+from tests.stages.test_tune import job_of, row
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+
+
+def test_workers_that_find_no_room_are_named_after_a_while(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Train itself would try again for ever, without a word."""
+    monkeypatch.setenv(START_WITHIN, "2")
+    monkeypatch.setattr(Cluster, "trainers", lambda self, at_most: 3)  # as many as there were before a node went
+    ray.init(address="local", num_cpus=2, _temp_dir=str(tmp_path_factory.mktemp("r")), log_to_driver=False)
+    cluster = Cluster(RaySettings(train_workers=3, wait_for_nodes_s=2))
+    try:
+        with pytest.raises(StageError, match=r"3 workers found no room on the cluster, waited 4 times 2 s \(--ray"):
+            run_tuning([job_of(tmp_path, [row("train")])], Location(str(tmp_path / "out")), cluster)
+    finally:
+        ray.shutdown()
