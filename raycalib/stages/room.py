@@ -8,6 +8,7 @@ import time
 
 import ray
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS
+from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.experimental.internal_kv import _internal_kv_get
 from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -71,14 +72,16 @@ def lack_of_workers(cpus_each: float, gpus_each: float) -> str:
 
 
 def lack_of_free_resources(cpus_each: float, gpus_each: float) -> str:
-    """What a worker needs of what nobody uses, where that is too much; else empty."""
-    free = ray.available_resources()
-    short = [
-        f"{need:g} {name}s, and others use all but {free.get(name, 0):g}"
-        for name, need in (("CPU", cpus_each), ("GPU", gpus_each))
-        if need > free.get(name, 0)
-    ]
-    return f"a worker needs {'; '.join(short)}" if short else ""
+    """What a worker needs, where Ray has a worker like that wait for what others use; else empty.
+
+    What is free tells nothing: a worker that is being started has its share already.
+    """
+    wanted = {name: amount for name, amount in (("CPU", cpus_each), ("GPU", gpus_each)) if amount}
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    for demand in status.resource_demands.ray_task_actor_demand:
+        if any(counted.bundle == wanted for counted in demand.bundles_by_count):
+            return f"a worker needs {cpus_each:g} CPUs, {gpus_each:g} GPUs, and others use what the nodes have"
+    return ""
 
 
 def lack_of_trainers(n_workers: int, cpus_each: float, gpus_each: float) -> str:

@@ -259,6 +259,27 @@ def test_each_actor_loads_once_on_its_share_of_a_gpu(tmp_path, source, cluster, 
     assert len(journal(tmp_path)) == 6
 
 
+@ray.remote(num_gpus=2, num_cpus=0)
+class Another:
+    """Another job's, on all GPUs."""
+
+    def is_there(self) -> bool:
+        return True
+
+
+def test_a_pool_whose_gpus_others_use_says_so_and_ends(tmp_path, source, cluster, capsys):
+    other = Another.remote()
+    assert ray.get(other.is_there.remote())
+    waiting = Cluster(RaySettings(wait_for_nodes_s=6))
+    said = "doubled v: a worker needs 1 CPUs, 1 GPUs, and others use what the nodes have"
+    with pytest.raises(StageError, match=rf"{said}; waited \d+ s \(--ray.wait-for-nodes-s\)"):
+        run_shard_stage(replace(stage(tmp_path), gpus=1.0), source, Location(str(tmp_path / "out")), waiting)
+    assert f"{said}; waiting since 0 s" in capsys.readouterr().out
+    ray.kill(other)
+    done = run_shard_stage(replace(stage(tmp_path), gpus=1.0), source, Location(str(tmp_path / "out")), cluster)
+    assert done.manifest.counts["out"] == 60
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("needs_model", [True, False])
 def test_a_shard_that_kills_its_process_costs_itself_alone(tmp_path, source, cluster, needs_model):

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import pytest
-import ray
 from ray.data._internal.actor_autoscaler.autoscaling_actor_pool import ActorPoolInfo
 
 from raycalib.stages import standstill
@@ -50,9 +49,9 @@ def test_a_pool_that_waits_behind_others_says_so_and_ends(
         _topology: ClassVar = {Operator(): None}
 
     monkeypatch.setattr(standstill.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": {"CPU": 8, "GPU": 8}}])
-    free = {"CPU": 4.0}
-    monkeypatch.setattr(ray, "available_resources", lambda: free)
+    monkeypatch.setattr(standstill, "lack_of_workers", lambda cpus, gpus: "")
+    lack = ["others use all"]
+    monkeypatch.setattr(standstill, "lack_of_free_resources", lambda cpus, gpus: lack[0])
     seen = Standstill("answers m", 1.0, 1.0, 60.0)
 
     def at(seconds: float) -> str:
@@ -60,13 +59,13 @@ def test_a_pool_that_waits_behind_others_says_so_and_ends(
         seen.on_execution_step(Executor())
         return capsys.readouterr().out
 
-    assert at(100) == "  answers m: a worker needs 1 GPUs, and others use all but 0; waiting since 0 s\n"
+    assert at(100) == "  answers m: others use all; waiting since 0 s\n"
     pool = ActorPoolInfo(running=1, pending=1, restarting=0)
     assert at(120) == ""
     pool = ActorPoolInfo(running=0, pending=2, restarting=0)
-    free["GPU"] = 1.0
+    lack[0] = ""  # the actors are being started
     assert at(140) == ""
-    del free["GPU"]
-    assert at(160).startswith("  answers m: a worker needs 1 GPUs")
-    with pytest.raises(StageError, match=r"others use all but 0; waited 60 s \(--ray.wait-for-nodes-s\)"):
+    lack[0] = "others use all"
+    assert at(160).startswith("  answers m: others use all")
+    with pytest.raises(StageError, match=r"others use all; waited 60 s \(--ray.wait-for-nodes-s\)"):
         at(220)
