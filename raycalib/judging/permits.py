@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import time
 
 from raycalib.judging.desk import Desk
-from raycalib.judging.ledger import Ask, Settlement, Wish
+from raycalib.judging.ledger import Ask, Grant, Settlement, Wish
 from raycalib.judging.rate_headers import Allowance, RateNote
 from raycalib.judging.trial import Dud
 
@@ -61,7 +61,12 @@ class PermitLine:
             future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
             self._waiting.append((wish, future))
             self._tell()
-            permit = await future
+            try:
+                permit = await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    self.settle(future.result(), 0.0, 0.0)
+                raise
             if time.monotonic() < permit.void_at:
                 return permit
             self.settle(permit, 0.0, 0.0)  # void: it stays counted as a request, and is not used
@@ -126,7 +131,9 @@ class PermitLine:
         if self._settled or self._note or self._duds or self._verdict or self.stop_reason:
             await self._exchange()
         async with self._calling:  # what it answers to the call before may be a reason to stop
-            return
+            pass
+        if self._settled:  # permits that came with it, and that nobody uses
+            await self._exchange()
 
     async def close(self) -> None:
         """Ends a call that is waited for."""
@@ -161,6 +168,7 @@ class PermitLine:
             return await self._call()
 
     async def _call(self) -> float:
+        self._waiting = deque(waiting for waiting in self._waiting if not waiting[1].done())  # some were cancelled
         wishes = tuple(wish for wish, _ in list(self._waiting)[:MOST_WISHES])
         ask = Ask(
             wishes=wishes,
@@ -177,14 +185,20 @@ class PermitLine:
         grant = await self.desk.exchange(ask)
         if grant.stop:
             self.stop(grant.stop)
+        self._hand_out(grant, wishes, began + grant.lease_s)
+        if grant.stop:
             return 0.0
-        for number in grant.permits:
-            if not self._waiting:  # stopped meanwhile
-                break
-            wish, future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(Permit(number=number, wish=wish, void_at=began + grant.lease_s))
         return min(max(grant.wait_s, grant.lease_s / 4), QUIETEST_S) if grant.wait_s else 0.0
+
+    def _hand_out(self, grant: Grant, wishes: tuple[Wish, ...], void_at: float) -> None:
+        """Permits to those who wait; one that nobody waits for is given back, or it would be booked at its worst."""
+        for number, wish in zip(grant.permits, wishes, strict=False):
+            permit = Permit(number=number, wish=wish, void_at=void_at)
+            future = self._waiting.popleft()[1] if self._waiting else None  # empty where the asking ended meanwhile
+            if future is None or future.done():
+                self.settle(permit, 0.0, 0.0)
+            else:
+                future.set_result(permit)
 
 
 def _tighter(one: Allowance, other: Allowance) -> Allowance:

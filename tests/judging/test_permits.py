@@ -122,3 +122,67 @@ def test_what_was_settled_shortens_a_wait() -> None:
         return time.monotonic() - began
 
     assert asyncio.run(run()) < 15.0
+
+
+def test_permits_that_come_with_a_reason_to_stop_are_given_back() -> None:
+    """Of wishes in one call the first fit the money and a later one ends the run: nothing was sent for any of them."""
+    limits = LimitSettings(max_cost_usd=1.0)
+
+    async def run() -> Recorder:
+        desk = Recorder(limits)
+        line = PermitLine(desk)
+        line.tell_verdict()
+        line.settle(await line.acquire(Wish(tokens=1, cost_usd=0.5)), 1, 0.5)
+        wishes = [Wish(tokens=1, cost_usd=0.004)] * 100 + [Wish(tokens=1, cost_usd=0.6)]
+        results = await asyncio.gather(*(line.acquire(wish) for wish in wishes), return_exceptions=True)
+        assert all(isinstance(result, StoppedError) for result in results)
+        await line.flush()
+        return desk
+
+    desk = asyncio.run(run())
+    assert desk.ledger.budget.spent_usd == pytest.approx(0.5)
+    assert desk.ledger.budget.reserved_usd == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("ends", ["stopped", "cancelled", "cancelled too late"])
+def test_permits_that_nobody_waits_for_any_more_are_given_back(ends: str) -> None:
+    class Held(LocalDesk):
+        """Answers when it is told to."""
+
+        def __init__(self) -> None:
+            super().__init__(LimitSettings(max_cost_usd=1.0))
+            self.called, self.answers = asyncio.Event(), asyncio.Event()
+
+        async def exchange(self, ask: Ask) -> Grant:
+            self.called.set()
+            await self.answers.wait()
+            return await super().exchange(ask)
+
+    async def run() -> Held:
+        desk = Held()
+        line = PermitLine(desk)
+        waiting = [asyncio.create_task(line.acquire(Wish(tokens=1, cost_usd=0.01))) for _ in range(5)]
+        await desk.called.wait()
+        hand_out = line._hand_out
+
+        def cancel() -> None:
+            for task in waiting:
+                task.cancel()
+
+        if ends == "stopped":
+            line.stop("enough")
+        elif ends == "cancelled too late":
+            line._hand_out = lambda *given: (hand_out(*given), cancel())  # type: ignore[assignment, func-returns-value]
+        else:
+            cancel()
+        flushing = asyncio.create_task(line.flush())
+        await asyncio.sleep(0)  # it waits for the call that is underway
+        desk.answers.set()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(result, StoppedError | asyncio.CancelledError) for result in results)
+        await flushing
+        return desk
+
+    desk = asyncio.run(run())
+    assert desk.ledger._next == 5
+    assert (desk.ledger.budget.spent_usd, desk.ledger.budget.reserved_usd) == (0.0, pytest.approx(0.0))
