@@ -33,10 +33,16 @@ def read_usage(found: Any) -> Usage:
 
     >>> read_usage({"prompt_tokens": 50, "completion_tokens": -3})
     Usage(tokens_in=50, tokens_out=None)
+    >>> read_usage({"prompt_tokens": 100, "completion_tokens": 1, "total_tokens": 900})
+    Usage(tokens_in=100, tokens_out=800)
     """
     if not isinstance(found, dict):
         return Usage()
-    return Usage(tokens_in=_count(found.get("prompt_tokens")), tokens_out=_count(found.get("completion_tokens")))
+    tokens_in, tokens_out = _count(found.get("prompt_tokens")), _count(found.get("completion_tokens"))
+    total = _count(found.get("total_tokens"))
+    if tokens_in is not None and total is not None and total > tokens_in:  # some count what was thought in it alone
+        tokens_out = max(tokens_out or 0, total - tokens_in)
+    return Usage(tokens_in=tokens_in, tokens_out=tokens_out)
 
 
 def _count(value: Any) -> int | None:

@@ -28,6 +28,24 @@ def test_each_count_stands_for_itself() -> None:
     assert read_usage({"prompt_tokens": 50, "completion_tokens": 3}).at_worst(90.0, 8.0) == (50, 3)
 
 
+@pytest.mark.parametrize(
+    ("counts", "tokens_out"),
+    [
+        ((100, 1, 900), 800),  # what was thought is counted in the total alone
+        ((100, 800, 900), 800),
+        ((100, 800, 100), 800),
+        ((100, 7, "900"), 7),
+        ((100, 7, 10**9), 7),
+        ((None, 7, 900), 7),
+        ((100, None, 900), 800),
+        ((100, None, 100), None),
+    ],
+)
+def test_tokens_that_only_the_total_counts_are_paid_for(counts: tuple, tokens_out: int | None) -> None:
+    names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    assert read_usage(dict(zip(names, counts, strict=True))).tokens_out == tokens_out
+
+
 @pytest.mark.parametrize("cost", [-5.0, math.nan, math.inf, -math.inf])
 def test_a_cost_that_can_be_none_is_booked_at_its_worst(cost: float) -> None:
     budget = Budget(10.0)
