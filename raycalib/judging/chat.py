@@ -32,6 +32,10 @@ NEVER_SENT = {
 }
 """Errors, by package, before a request leaves: a connection, a name, a certificate or a proxy that is refused."""
 
+WORK_MAY_BE_DONE = {408, 502, 504, 520, 524}
+"""Statuses of a gateway whose server may have read the request and replied, too late or to nobody. With a plain 500 or
+503 the server itself says that it did not do the work, as with 429."""
+
 CONNECT_SHARE = 0.9
 """Of a request's time: a connection that does not come is told apart from a reply that does not."""
 
@@ -183,7 +187,8 @@ class ChatClient:
         wait = retry_after_s(headers.get("retry-after")) if milliseconds is None else milliseconds / 1000
         kind = kind_of_status(error.status_code, error.code, message)
         shown = self._with_remedy(kind, error.status_code, message, headers.get("location", ""))
-        return RequestFailedError(kind, shown, wait, note=read_rate_headers(headers))
+        may_be_billed = error.status_code in WORK_MAY_BE_DONE
+        return RequestFailedError(kind, shown, wait, may_be_billed, read_rate_headers(headers))
 
     def _with_remedy(self, kind: FailureKind, status: int, message: str, location: str = "") -> str:
         """The server's words without the key, and what helps."""

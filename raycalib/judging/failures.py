@@ -79,9 +79,12 @@ def kind_of_status(status: int, code: object = None, message: str = "") -> Failu
     (<FailureKind.FATAL: 'fatal'>, <FailureKind.FAULT: 'fault'>)
     >>> kind_of_status(400, "context_length_exceeded"), kind_of_status(429, "insufficient_quota")
     (<FailureKind.ROW: 'row'>, <FailureKind.FATAL: 'fatal'>)
+    >>> kind_of_status(500, {"reason": "busy"}), kind_of_status(401, ["auth"])
+    (<FailureKind.FAULT: 'fault'>, <FailureKind.FATAL: 'fatal'>)
     >>> kind_of_status(400, 400, "This model's maximum context length is 4096 tokens.")
     <FailureKind.ROW: 'row'>
     """
+    code = code if isinstance(code, str) else None  # some servers send a number, or an object
     if code in LASTING_CODES:
         return FailureKind.FATAL
     if code in ROW_CODES or status in ROW_STATUSES or (status in UNREADABLE_STATUSES and ROW_TEXT.search(message)):

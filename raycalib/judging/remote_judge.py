@@ -80,6 +80,7 @@ class RemoteJudge:
     async def _replies(self, requests: Sequence[Messages]) -> list[Outcome]:
         async with self._reading:
             await asyncio.to_thread(self.cache.refresh)
+            self._look_for_a_verdict()
         keys = [reply_key(messages) for messages in requests]
         outcomes: dict[str, Outcome] = {}
         missing: dict[str, Messages] = {}
@@ -94,6 +95,15 @@ class RemoteJudge:
         if missing:
             await self._ask_all(missing, outcomes)
         return [outcomes[key] for key in keys]
+
+    def _look_for_a_verdict(self) -> None:
+        """One that an earlier run paid for shows as well as a new one that this judge gives any."""
+        if not self._in_doubt.is_over and self.cache.has(lambda reply: self._parse(reply.text).query_label is not None):
+            self._told_verdict()
+
+    def _told_verdict(self) -> None:
+        if self._in_doubt.end():
+            self._line.tell_verdict()
 
     async def _ask_all(self, missing: dict[str, Messages], outcomes: dict[str, Outcome]) -> None:
         async with self._opening:
@@ -131,8 +141,7 @@ class RemoteJudge:
             answered = await self._ask(messages)
             reply = answered.reply
             if self._parse(reply.text).query_label is not None:
-                if self._in_doubt.end():
-                    self._line.tell_verdict()
+                self._told_verdict()
             elif self._in_doubt.take(key, replied(reply), reply):
                 self._line.tell_dud(dud_of(reply.text, answered.finish_reason))
                 return replied(reply)

@@ -14,7 +14,7 @@ again. What stands behind a line that was cut off is still read, and what a full
 there is room, before the next line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import json
 import os
@@ -86,6 +86,10 @@ class ReplyCache:
     def get(self, key: str) -> Reply | None:
         """The reply, if it is known."""
         return self._replies.get(key)
+
+    def has(self, is_wanted: Callable[[Reply], bool]) -> bool:
+        """Whether any reply of this judge is one that is wanted; not while another thread reads the cache."""
+        return any(is_wanted(reply) for reply in self._replies.values())
 
     def refresh(self) -> None:
         """Reads what other writers added since.

@@ -181,6 +181,21 @@ def test_a_server_that_refuses_every_row_is_not_asked_about_all_of_them(ask) -> 
     assert outcomes[99].reason == "the judge's server refused the first 20 rows: 413: no such texts"
 
 
+@pytest.mark.parametrize("give_up", [False, True])
+@pytest.mark.parametrize("asks_all", [False, True])
+def test_verdicts_of_an_earlier_run_show_that_the_judge_gives_any(ask, give_up: bool, asks_all: bool) -> None:
+    """A run in which the filter refuses all rows that are left ends, whether or not the others are asked about too."""
+    plan = Plan(error={"code": "content_filter", "message": "filtered"})
+    first = ask(plan, concurrency=1)
+    assert texts(first(rows(40))) == ["Yes."] * 40
+    plan.script = [200] * 40 + [400] * 1000
+    again = ask(plan, concurrency=4, give_up=give_up, base_url=first.server.url)
+    outcomes = again(rows(70))[40:] if asks_all else again(rows(30, start=40))
+    assert [outcome.reason for outcome in outcomes] == ["the judge's server refused this row: 400: filtered"] * 30
+    assert not any(outcome.retryable for outcome in outcomes)
+    assert again.desk.ledger.stop == ""
+
+
 def test_a_model_that_thinks_until_the_limit_is_told_apart_from_an_empty_reply(ask) -> None:
     class Thinking(ChatServer):
         def _own_completion(self, reply):
@@ -366,6 +381,35 @@ def test_a_lost_reply_is_booked_at_its_worst(ask) -> None:
     worst = sum(len(message["content"]) for message in rows(1)[0]) + 32
     assert asking.judge.tally.cost_usd == pytest.approx(100 + worst)
     assert asking.desk.ledger.budget.spent_usd == pytest.approx(100 + worst)
+
+
+@pytest.mark.parametrize("status", [408, 502, 504, 520, 524])
+def test_what_a_gateway_gave_up_is_booked_at_its_worst(ask, status: int) -> None:
+    """The server behind it may have done the work."""
+    asking = ask(Plan(script=[status]), limits=LimitSettings(max_cost_usd=1e9))
+    asking(rows(1))
+    worst = sum(len(message["content"]) for message in rows(1)[0]) + 32
+    assert asking.judge.tally.cost_usd == pytest.approx(100 + worst)
+    assert asking.desk.ledger.budget.spent_usd == pytest.approx(100 + worst)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_what_a_server_says_that_it_did_not_do_costs_nothing(ask, status: int) -> None:
+    asking = ask(Plan(script=[status]), limits=LimitSettings(max_cost_usd=1e9))
+    asking(rows(1))
+    assert asking.judge.tally.cost_usd == pytest.approx(100)
+    assert asking.desk.ledger.budget.spent_usd == pytest.approx(100)
+
+
+@pytest.mark.parametrize("code", [{"reason": "busy"}, ["busy"], 7, None, True])
+def test_an_error_code_of_any_kind_is_read(ask, code: object) -> None:
+    class Router(ChatServer):
+        async def _completion(self, body):
+            return web.json_response({"error": {"code": code, "message": "busy"}})
+
+    with Router() as server:
+        (outcome,) = ask(base_url=server.url, max_attempts=1)(rows(1))
+    assert outcome.reason.endswith(": 500: busy")
 
 
 def test_a_server_that_counts_no_tokens_is_taken_at_its_worst(ask) -> None:
