@@ -49,10 +49,10 @@ class JudgePrompt:
 
 _VERSIONS = {
     "paper": JudgePrompt(
-        version="paper-2", asked="paper-1", system=SYSTEM_PROMPT, user=answer_key_prompt, parse=parse_verdict
+        version="paper-3", asked="paper-1", system=SYSTEM_PROMPT, user=answer_key_prompt, parse=parse_verdict
     ),
     "strict": JudgePrompt(
-        version="strict-2", asked="strict-1", system=STRICT_SYSTEM_PROMPT, user=strict_prompt, parse=parse_verdict
+        version="strict-3", asked="strict-1", system=STRICT_SYSTEM_PROMPT, user=strict_prompt, parse=parse_verdict
     ),
 }
 

@@ -40,6 +40,11 @@ TAG = re.compile(rf"<({'|'.join(NAMES)})>(.*)</\1>", re.IGNORECASE | re.DOTALL)
 BOXED = re.compile(r"\$*\\boxed\{(?:\\text\{)?([a-z]+)\}?\}\$*\.?", re.IGNORECASE)
 
 VERDICT_FIELDS = {*NAMES, "correct", "is_correct", "equivalent", "is_equivalent", "match"}
+SURENESS_FIELDS = {"confidence", "certainty", "probability"}
+TRUTHS = {
+    **dict.fromkeys(("yes", "true", "1", "1.0", "correct", "right"), "yes"),
+    **dict.fromkeys(("no", "false", "0", "0.0", "incorrect", "wrong"), "no"),
+}
 QUESTION_FIELDS = {"question", "right_answer", "proposed_answer", "target", "prediction"}
 """An object with one of these is what the judge was shown, said again."""
 
@@ -69,8 +74,14 @@ def unwrapped(text: str) -> Unwrapped:
     elif framed := BOXED.fullmatch(text):
         text = framed[1]
     else:
-        text = LABEL.sub("", text, count=1) if LABEL.match(text) else text
+        text = without_label(text)
     return Unwrapped(text) if text else Unwrapped("", "the judge's reply has no verdict behind its thinking")
+
+
+def without_label(text: str) -> str:
+    """The text behind a label that it begins with; the text itself where there is none."""
+    found = LABEL.match(text)
+    return text[found.end() :] if found else text
 
 
 def _without_ends(text: str) -> str:
@@ -126,9 +137,18 @@ def _object(text: str) -> list[tuple[str, Any]] | None:
 def _field(fields: list[tuple[str, Any]]) -> Unwrapped:
     """The one verdict of an object."""
     said = {_word(value) for name, value in fields if name in VERDICT_FIELDS}
+    others = {_truth(value) for name, value in fields if name not in VERDICT_FIELDS | SURENESS_FIELDS} - {""}
     if len(said) == 1 and (word := said.pop()) and not QUESTION_FIELDS.intersection(name for name, _ in fields):
+        if others - {word}:
+            return Unwrapped("", f"the judge's reply is JSON that says {word} and, in another field, the opposite")
         return Unwrapped(word)
     return Unwrapped("", "the judge's reply is JSON without one field that is yes or no")
+
+
+def _truth(value: Any) -> str:
+    """What a field says that is not named like a verdict, such as a score; empty where that is neither yes nor no."""
+    text = str(value).strip().rstrip(".!").casefold()
+    return TRUTHS.get(text, "")
 
 
 def _word(value: Any) -> str:

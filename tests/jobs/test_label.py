@@ -101,7 +101,7 @@ def test_judges_are_compared_and_one_is_checked(
     assert (quality["sensitivity"]["value"], quality["specificity"]["value"]) == (0.5, None)
     assert "kappa" in said
     assert "sensitivity 0.500 [" in said
-    assert "strict-2" in said
+    assert "strict-3" in said
 
 
 @pytest.mark.ray

@@ -56,7 +56,7 @@ def test_what_decides_replies_is_the_identity_and_limits_are_not() -> None:
         JudgeSettings(model="m", temperature=1),
     ]
     assert all(one.identity() != other.identity() for other in others)
-    assert one.identity()["prompt_version"] == "strict-2"
+    assert one.identity()["prompt_version"] == "strict-3"
     local = JudgeSettings(model="m", engine="transformers")
     assert local.identity() == JudgeSettings(model="m", engine="transformers", base_url="http://a/v1").identity()
     json.dumps(asdict(one))

@@ -21,7 +21,7 @@ HOSTILE = (
 
 
 def test_a_version_names_prompt_and_parser() -> None:
-    assert {judge_prompt(name).version for name in JUDGE_PROMPTS} == {"paper-2", "strict-2"}
+    assert {judge_prompt(name).version for name in JUDGE_PROMPTS} == {"paper-3", "strict-3"}
     paper = judge_prompt("paper").messages("Q?", "a", "b")
     assert [message["role"] for message in paper] == ["system", "user"]
     assert paper[1]["content"] == answer_key_prompt("Q?", "a", "b")

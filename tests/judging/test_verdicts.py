@@ -75,6 +75,8 @@ def test_a_long_first_word_is_shown_in_part() -> None:
         ('<think>x</think>```\n{"Verdict": "Yes."}\n```</s>', 1), ("```\nyes\n```", 1), ("Yes it is", 1),
         ("No (Rome)", 0),
         ("Yes because the answer is Rome", 1), ("No the answer is Rome", 0), ("No, yes would be wrong", 0),
+        ("Yes\nVerdict: Yes", 1), ("Yes, no doubt", 1), ("Yes\n\nNo errors found.", 1), ("Yes\u2028because", 1),
+        ('{"response": "yes"}', 1), ('{"verdict": "no", "confidence": 1.0}', 0), ('{"correct": true, "score": 1}', 1),
         ('["yes"]', 1), ("Yes \U0001f44d", 1), ("No\n\nThe right answer is Rome. Yes would be wrong.", 0),
     ],
 )  # fmt: skip
@@ -96,6 +98,15 @@ def test_what_surrounds_a_verdict_is_taken_off(reply: str, label: int) -> None:
         '{"verdict": "yes"', '[{"verdict": "yes"}]', '["yes", "no"]', "Answer: not yes", "Answer:", "Question: yes",
         "Answer: yes and no", "yesterday</s>", "Not yes", "eyes", "</s>", "<answer>yes</answer><answer>no</answer>",
         "<|im_start|>yes", "My answer may be: yes",
+        "Answer: No\nVerdict: Yes", "no\n\nFinal verdict: yes", "No. Final verdict: yes", "No\n**Verdict:** unclear",
+        '"No" is what the student said. Yes.', '"No" are their words. Yes.', "Yes. No, wait", "Yes - no, wait",
+        "Yes\nNo, it is Rome", 'no\n{"verdict": "yes"}', "No\n<verdict>yes</verdict>", "No so \\boxed{yes}",
+        f"no\n{'It is Rome. ' * 100}\nFinal verdict: yes",
+        "Yes if you ignore units", "Yes, if you ignore units", "Yes in part", "Yes, in part", "Yes (partially)",
+        "Yes for the most part", "Yes as far as it goes", "No unless units are ignored",
+        "No\u202fidea", "No\u00a0idea", "No\u2003idea", "No\u3000idea",
+        '{"response": "yes", "score": 0}', '{"verdict": "yes", "score": 0}', '{"verdict": "no", "equal": true}',
+        '{"output": "no", "label": "correct"}',
     ],
 )  # fmt: skip
 def test_nothing_doubtful_is_read(reply: str) -> None:
@@ -119,7 +130,24 @@ def test_no_reply_raises(reply: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "unit", [" ", "\n", "*", "</s>", "<think>", "```", "and ", "{", '"', "\\boxed{", "final ", "</s> x"]
+    "unit",
+    [
+        " ",
+        "\n",
+        "*",
+        "</s>",
+        "<think>",
+        "```",
+        "and ",
+        "{",
+        '"',
+        "\\boxed{",
+        "final ",
+        "</s> x",
+        "\nmy ",
+        "- ",
+        "answer:",
+    ],
 )
 def test_a_long_reply_takes_no_long_time(unit: str) -> None:
     for reply in (unit * 30_000, f"yes{unit * 30_000}b", f"a{unit * 30_000}yes", f"{unit * 30_000}no{unit * 30_000}"):

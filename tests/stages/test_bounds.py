@@ -14,7 +14,7 @@ from raycalib.storage import Location, Manifest, write_shard
 from tests.stages.answers import answer
 
 LABELS: dict[str, Any] = {
-    "grader": "judge", "judge": "m", "judge_prompt": "strict-2", "judged_on": None, "verdict": "x", "retryable": False,
+    "grader": "judge", "judge": "m", "judge_prompt": "strict-3", "judged_on": None, "verdict": "x", "retryable": False,
 }  # fmt: skip
 
 

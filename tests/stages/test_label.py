@@ -71,7 +71,7 @@ def test_every_answer_is_judged_and_a_second_run_asks_nothing(label, answers, tm
         details = done.manifest.details
         assert (details["requests"], details["cached"], details["retries"], details["failed"]) == (60, 0, 0, 0)
         assert (details["tokens_in"], details["tokens_out"]) == (6000, 120)
-        assert (details["judge"], details["prompt_version"]) == ("judge", "strict-2")
+        assert (details["judge"], details["prompt_version"]) == ("judge", "strict-3")
         assert label(server, answers).was_done
         (done.place / "manifest.json").local_path.unlink()
         for name in done.shards:

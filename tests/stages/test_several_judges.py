@@ -24,7 +24,7 @@ def labelled(place: Path, labels: list[int | None], **details: Any) -> StageOutp
             "grader": "judge",
             "unscored_reason": "unclear" if label is None else None,
             "judge": "j",
-            "judge_prompt": "strict-2",
+            "judge_prompt": "strict-3",
             "judged_on": f"2026-11-{20 + i}",
             "verdict": "Yes." if label else "No.",
             "retryable": False,
@@ -41,7 +41,7 @@ def labelled(place: Path, labels: list[int | None], **details: Any) -> StageOutp
 
 def test_agreement_and_the_rows_that_differ_are_written(tmp_path: Path) -> None:
     judges = {
-        "a": labelled(tmp_path / "a", [1, 1, 0, 0, None], prompt_version="strict-2"),
+        "a": labelled(tmp_path / "a", [1, 1, 0, 0, None], prompt_version="strict-3"),
         "b": labelled(tmp_path / "b", [1, 0, 0, 0, 1]),
         "c": labelled(tmp_path / "c", [1, 1, 0, 0, 1]),
     }
@@ -49,9 +49,9 @@ def test_agreement_and_the_rows_that_differ_are_written(tmp_path: Path) -> None:
     found = compare_judges(judges, out)
     assert [(pair["first"]["name"], pair["second"]["name"]) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found[0]["first"] == {
-        "name": "a", "models": ["j"], "prompt_version": "strict-2", "date": "2026-11-20 to 2026-11-24",
+        "name": "a", "models": ["j"], "prompt_version": "strict-3", "date": "2026-11-20 to 2026-11-24",
     }  # fmt: skip
-    assert judge_line(found[0]["first"]) == "a (as j, prompt strict-2, 2026-11-20 to 2026-11-24)"
+    assert judge_line(found[0]["first"]) == "a (as j, prompt strict-3, 2026-11-20 to 2026-11-24)"
     assert (found[0]["n"], found[0]["n_unscored"], found[0]["observed"], found[0]["kappa"]) == (4, 1, 0.75, 0.5)
     assert found[1]["kappa"] == 1
     assert json.loads((tmp_path / "out" / "agreement.json").read_text()) == found
@@ -80,19 +80,19 @@ def test_without_wrong_answers_there_is_no_specificity(tmp_path: Path) -> None:
 def test_later_figures_are_corrected_by_the_judges_errors(tmp_path: Path) -> None:
     """Of 10 answers 6 are called right: 0.6 = p * 0.9 + (1 - p) * 0.2, so p = 4 / 7."""
     out = Location(str(tmp_path / "check"))
-    checked = labelled(tmp_path / "a", [1] * 9 + [0] + [0] * 8 + [1] * 2, judge="m", prompt_version="strict-2")
+    checked = labelled(tmp_path / "a", [1] * 9 + [0] + [0] * 8 + [1] * 2, judge="m", prompt_version="strict-3")
     check_judge("m", checked, [1] * 10 + [0] * 10, out)
     judge = JudgeSettings(model="m", quality=str(tmp_path / "check" / "judge_quality.json"))
     errors = read_judge_errors(judge)
     assert errors == JudgeErrors(sensitivity=0.9, specificity=0.8)
-    later = labelled(tmp_path / "b", [1] * 6 + [0] * 4, judge="m", prompt_version="strict-2")
+    later = labelled(tmp_path / "b", [1] * 6 + [0] * 4, judge="m", prompt_version="strict-3")
     said = judge_notes(replace(later, manifest=replace(later.manifest, counts={"out": 10, "unscored": 0})), errors)
     assert said[0].startswith(
-        "Labels in b: judged by m (as j, prompt strict-2, 2026-11-20 to 2026-11-29); 0 of 10 rows"
+        "Labels in b: judged by m (as j, prompt strict-3, 2026-11-20 to 2026-11-29); 0 of 10 rows"
     )
     assert said[1].startswith("It calls 60.0% of 10 answers right;")
     assert said[1].endswith("that stands for 57.1%.")
-    with pytest.raises(ConfigError, match=r"judge\.quality: .* is of m with prompt strict-2, and the judge is n with"):
+    with pytest.raises(ConfigError, match=r"judge\.quality: .* is of m with prompt strict-3, and the judge is n with"):
         read_judge_errors(replace(judge, model="n"))
 
 
@@ -102,7 +102,7 @@ def test_later_figures_are_corrected_by_the_judges_errors(tmp_path: Path) -> Non
         ("{", "cannot be used"),
         ("{}", "cannot be used"),
         (
-            '{"judge": {"name": "m", "prompt_version": "strict-2"}, "sensitivity": {"value": 0.5}, '
+            '{"judge": {"name": "m", "prompt_version": "strict-3"}, "sensitivity": {"value": 0.5}, '
             '"specificity": {"value": 0.5}}',
             "no better than chance",
         ),

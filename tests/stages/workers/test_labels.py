@@ -53,13 +53,13 @@ def test_only_open_ended_answers_are_judged_and_each_row_comes_back_in_order() -
     labelled = worker(engine).process(ROWS)
     assert [row["row_id"] for row in labelled] == [row["row_id"] for row in ROWS]
     assert columns(labelled, "query_label", "judge", "judge_prompt", "verdict", "retryable") == [
-        (1, "m", "strict-2", "Yes.", False),
-        (0, "m", "strict-2", "no", False),
+        (1, "m", "strict-3", "Yes.", False),
+        (0, "m", "strict-3", "no", False),
         (1, None, None, None, False),
         (0, None, None, None, False),
         (None, None, None, None, False),
         (None, None, None, None, False),
-        (None, "m", "strict-2", None, True),
+        (None, "m", "strict-3", None, True),
     ]
     assert [row["unscored_reason"] for row in labelled[4:]] == [
         "no answer: too long",
