@@ -12,7 +12,7 @@ GraderName = Literal["exact", "contains", "substring", "judge"]
 GRADERS: tuple[str, ...] = get_args(GraderName)
 StringGraderName = Literal["exact", "contains", "substring"]
 STRING_GRADERS: tuple[StringGraderName, ...] = get_args(StringGraderName)
-STRING_RULES_VERSION = 2
+STRING_RULES_VERSION = 3
 """Goes up where a rule labels any answer otherwise; part of what labelled answers are known by."""
 
 NO_TARGET = "the question has no right answer to compare with"
