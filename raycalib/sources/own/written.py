@@ -23,7 +23,8 @@ def written(value: Writable, whole: bool = False) -> str:
     if isinstance(value, float):
         return str(int(value)) if whole and value.is_integer() else repr(float(value))
     if isinstance(value, Decimal):
-        return f"{value.normalize() + 0:f}"
+        text = f"{value:f}"  # normalize() would round to 28 digits
+        return (text.rstrip("0").rstrip(".") if "." in text else text) if value else "0"
     if isinstance(value, datetime):
         return value.date().isoformat() if whole and is_whole(value) else value.isoformat(sep=" ")
     if isinstance(value, timedelta):
