@@ -5,9 +5,11 @@ from dataclasses import fields, is_dataclass
 import re
 from typing import Any
 
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(\S*)", re.IGNORECASE)
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?=([^\r\n]*))(\S*)", re.IGNORECASE)
+"""Scheme, the rest of the line, since a password may hold spaces, and the rest of the address."""
+
 WITH_PASSWORD = re.compile(r"[^/@]*:(?!\d*(?:/|$))[^@]*@")
-PARAMETER = re.compile(r"[?#][^/]*=")
+PARAMETER = re.compile(r"[?#].*=")
 USER_ALONE = {"abfs", "abfss", "adl", "ftp", "ftps", "hdfs", "oci", "sftp", "smb", "ssh", "wasb", "wasbs", "webhdfs"}
 """Schemes in which a name before the host is a user's or a container's, and nothing secret by itself."""
 
@@ -21,11 +23,11 @@ def secret_in(text: str) -> str:
     >>> secret_in("ftp://me:pass@host/a"), secret_in("https://host/a?sig=ab"), secret_in("s3://bucket/a")
     ('a password', 'a query or fragment', '')
     """
-    for scheme, rest in ADDRESS.findall(text):
+    for scheme, line, rest in ADDRESS.findall(text):
         kind = scheme.lower().rpartition("+")[2]
         if kind in COLON_IS_NO_PASSWORD:
             continue
-        if WITH_PASSWORD.match(rest):
+        if WITH_PASSWORD.match(rest) or WITH_PASSWORD.match(line):
             return "a password"
         if "@" in re.split(r"[/?#]", rest, maxsplit=1)[0] and kind not in USER_ALONE:
             return "a user's name"

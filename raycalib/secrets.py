@@ -26,12 +26,16 @@ LEAST_WORD = 16
 """A secret of letters alone is taken for a word below this length: hiding it would change texts."""
 
 SECRET_NAME = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_STRING)$", re.IGNORECASE
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|CONNECTION_STRING|(?<!^)_(PWD|PASS|PAT))(_?\d+)?$",
+    re.IGNORECASE,
 )
 WATCHED = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY", "HTTP_PROXY")
 """The environment is read again where one of these changes, or another variable comes or goes."""
 
-PASSWORD = re.compile(r"://([^/\s@'\"<>]*:[^\s@'\"<>]*)@")
+PASSWORD = re.compile(
+    r"://([^/\s@'\"<>]*:[^\s@'\"<>]*"
+    r"|[^/@'\"<>\r\n]*:(?!\d*(?:[\s/]|$))[^/@'\"<>\r\n]*)@"  # spaces as well, but for those behind a port
+)
 PARAMETER = re.compile(
     r"([?&#;][\w.-]*(?:sig|signature|token|key|secret|passw(?:or)?d|pwd|credential)s?=)(?!<key>)[^&#;\s'\"<>]+",
     re.IGNORECASE,
@@ -106,7 +110,7 @@ def _environment(watched: tuple[Any, ...]) -> frozenset[str]:
     """Secrets of this process's environment and of the hub's token file."""
     found = set()
     for name, value in os.environ.items():
-        if SECRET_NAME.search(name) and not value.startswith(("/", "~", ".")):  # a path to a file with the secret
+        if SECRET_NAME.search(name) and not _is_path(value):
             found.add(value.strip())
         found |= {match[1].partition(":")[2] for match in PASSWORD.finditer(value)}
     home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
@@ -114,6 +118,19 @@ def _environment(watched: tuple[Any, ...]) -> frozenset[str]:
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # there is none, or no home
         found.add(path.expanduser().read_text(encoding="utf-8").strip())
     return frozenset(secret for secret in found if _is_telling(secret))
+
+
+def _is_path(value: str) -> bool:
+    """Whether it is a path, as of a file that holds the secret, and not a secret that begins like one.
+
+    Of one that is not there (any more) the first folder is: without that, ``/home/me`` would be hidden everywhere.
+    """
+    if not value.startswith(("/", "~", ".")):
+        return False
+    parts = value.split("/")
+    return os.path.exists(os.path.expanduser(value)) or (
+        value.startswith("/") and len(parts) > 2 and bool(parts[1]) and os.path.isdir(f"/{parts[1]}")
+    )
 
 
 @lru_cache(maxsize=16)

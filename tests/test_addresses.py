@@ -22,6 +22,11 @@ WITH_SECRET = [
     f"zip://a.csv::https://host/a.zip?sig={SECRET}",
     f"file:ftp://user:{SECRET}@host/questions.csv",
     f"FTP://user:{SECRET}@host",
+    f"ftp://user:my {SECRET}@host/a",
+    f"ftp://user:{SECRET} pass@host/a",
+    f"ftp://a user:{SECRET}@host/a",
+    f"https://host/cache?{SECRET}/y=z",
+    f"https://host/cache?x/token={SECRET}",
 ]
 
 
@@ -47,6 +52,7 @@ def test_an_address_with_a_secret_is_refused_by_the_type_that_holds_it(uri: str)
         "github://org:repository@main/a",
         "hub:org/name:config+facts:100",
         "memory://x",
+        "s3://bucket/my run/a:b",
     ],
 )
 def test_other_addresses_stay(uri: str) -> None:

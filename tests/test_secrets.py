@@ -99,6 +99,10 @@ def test_placeholders_are_no_secrets(placeholder: str) -> None:
         ("Authorization: Bearer abc", "Authorization: Bearer <key>"),
         ("authorization: 'Basic dXNlcg=='", "authorization: 'Basic <key>'"),
         ("http://127.0.0.1:8000/v1 is no judge@home", "http://127.0.0.1:8000/v1 is no judge@home"),
+        ("ftp://me:my pass@host/a", "ftp://<key>@host/a"),
+        ("ftp://my name:pass@host/a", "ftp://<key>@host/a"),
+        ("no http://host:80 for me@home", "no http://host:80 for me@home"),
+        ("no http://host: ask me@home", "no http://host: ask me@home"),
         ("s3://bucket/run?version=3", "s3://bucket/run?version=3"),
     ],
 )  # fmt: skip
@@ -120,3 +124,40 @@ def test_what_the_environment_holds_is_known(monkeypatch: pytest.MonkeyPatch, tm
     assert hide("hf_FromTheFile123 is wrong") == "<key> is wrong"
     monkeypatch.setenv("SOME_KEY", "/home/me/key.pem")
     assert hide("no file /home/me/key.pem") == "no file /home/me/key.pem"
+
+
+@pytest.mark.parametrize(
+    "value", ["/wJalrXUt/K7MDENG/bPxRfiCY", "/wJalrXUtK7MDENG", "~hunter2-Zq9x", ".hunter2-Zq9x", "./hunter2-Zq9x"]
+)
+def test_a_secret_may_begin_like_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", value)
+    assert hide(f"refused: {value}") == "refused: <key>"
+
+
+def test_a_path_to_a_secret_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".my-key.pem").write_text("x")
+    for value in (str(tmp_path), str(tmp_path / "gone" / "key.pem"), ".my-key.pem", "./.my-key.pem"):
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", value)
+        assert hide(f"no file {value}") == f"no file {value}"
+
+
+@pytest.mark.parametrize(
+    "name", ["GITHUB_PAT", "MYSQL_PWD", "SMTP_PASS", "OPENAI_API_KEY_2", "OPENAI_API_KEY2", "github_pat_1", "DB_PWD_2"]
+)
+def test_names_of_secrets_may_end_otherwise(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.undo()
+    secrets._environment.cache_clear()
+    monkeypatch.setenv(name, "hunter2-Zq9x")
+    assert hide("refused: hunter2-Zq9x") == "refused: <key>"
+
+
+@pytest.mark.parametrize("name", ["OLDPWD", "COMPASS", "MONKEY_BUSINESS", "TOKENIZERS_PARALLELISM"])
+def test_other_names_are_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.undo()
+    secrets._environment.cache_clear()
+    monkeypatch.setenv(name, "hunter2-Zq9x")
+    assert hide("refused: hunter2-Zq9x") == "refused: hunter2-Zq9x"
