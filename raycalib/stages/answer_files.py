@@ -9,7 +9,8 @@ from raycalib.errors import DataError
 from raycalib.hashing import stable_hash, text_hash
 from raycalib.records import ANSWER, PROMPT_STYLES, QUESTION_VERSION, Row
 from raycalib.sources.files.raw_row import RawRow
-from raycalib.sources.own.right_answers import with_right_answers
+from raycalib.sources.hub.item import UnusableRowError
+from raycalib.sources.own.given_answers import GivenAnswers
 from raycalib.sources.reading import READERS, Table, local_table
 from raycalib.stages.answer_dirs import open_stage
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
@@ -17,6 +18,9 @@ from raycalib.storage import Location, Manifest, read_manifest, write_manifest, 
 
 QUESTION_COLUMNS = ("question", "context")
 LABEL_COLUMN = "label"
+RIGHT_ANSWERS_VERSION = 2
+"""Goes up where a file's right answers or answers are read otherwise; part of what the rows are known by."""
+
 LABELS: dict[Any, int] = {0: 0, 1: 1, "0": 0, "1": 1, "no": 0, "yes": 1, "false": 0, "true": 1}
 
 
@@ -47,13 +51,16 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
         "files": [table.fingerprint() for table in tables],
         "records": QUESTION_VERSION,
         "row_ids": "unique",
+        "right_answers": RIGHT_ANSWERS_VERSION,
         "rows_per_shard": rows_per_shard,
     }
     key = stage_key("answers", identity, [])
     target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
     if done := finished(target, key):
         return done
-    rows = unique_ids(row for table in tables for row in _answers(table))
+    raws = [(table.place, _raw_rows(table)) for table in tables]
+    reader = GivenAnswers(raw for _, rows_of_one in raws for raw in rows_of_one)
+    rows = unique_ids(_answer(raw, place, reader) for place, rows_of_one in raws for raw in rows_of_one)
     if not rows:
         raise DataError(f"answers: {given} has no rows")
     shards = tuple(
@@ -121,7 +128,7 @@ def unique_ids(rows: Iterable[Row]) -> list[Row]:
     return unique
 
 
-def _answers(table: Table) -> list[Row]:
+def _raw_rows(table: Table) -> list[RawRow]:
     """The table's rows.
 
     Raises:
@@ -136,19 +143,24 @@ def _answers(table: Table) -> list[Row]:
             f"answers: {table.place} has no column {' and no '.join(missing)}; it has {', '.join(columns)}; name the "
             "columns question, target (the right answer) and answer (what was given)"
         )
-    return [_answer(raw, table.place) for raw in raws]
+    return raws
 
 
-def _answer(raw: RawRow, place: str) -> Row:
+def _answer(raw: RawRow, place: str, reader: GivenAnswers) -> Row:
     values = raw.values
     known = {field.name: values[field.name] for field in ANSWER if values.get(field.name) is not None}
     if set(known) >= {field.name for field in ANSWER if not field.nullable}:
         return {field.name: values.get(field.name) for field in ANSWER}  # an answer record as raycalib writes it
-    values = with_right_answers(values)
-    question = next((values[name] for name in QUESTION_COLUMNS if values.get(name) is not None), None)
-    texts = {"question": question, "target": values.get("target"), "answer": values.get("answer")}
+    found = next((values[name] for name in QUESTION_COLUMNS if values.get(name) is not None), None)
+    question = str(found) if isinstance(found, str | int | float) else None
+    right, answer, unreadable = None, None, ""
+    try:
+        right, answer = reader.right(values, question or ""), reader.answer(values)
+    except UnusableRowError as error:
+        unreadable = str(error)
+    texts = {"question": question, "target": right.target if right else None, "answer": answer}
     style = values.get("style") or "oe"
-    texts_ok = {name: str(text) if isinstance(text, str | int | float) else "" for name, text in texts.items()}
+    texts_ok = {name: text or "" for name, text in texts.items()}
     return {
         "row_id": text_hash(place, str(raw.number), *texts_ok.values()),
         "source": place,
@@ -162,8 +174,8 @@ def _answer(raw: RawRow, place: str) -> Row:
         "target_prompt": str(values.get("target_prompt") or ""),
         "target": texts_ok["target"],
         "options": [],
-        "aliases": values["aliases"],
-        "solution": None,
+        "aliases": list(right.aliases) if right and right.aliases else None,
+        "solution": (right.solution or None) if right else None,
         "model": str(values.get("model") or "unknown"),
         "output": str(values.get("output") or texts_ok["answer"]),
         "answer": texts_ok["answer"],
@@ -172,14 +184,16 @@ def _answer(raw: RawRow, place: str) -> Row:
         "option_log_likelihoods": [],
         "finish_reason": "stop",
         "n_cut": 0,
-        "error": _fault(raw, texts, style),
+        "error": _fault(raw, texts, style, unreadable),
     }
 
 
-def _fault(raw: RawRow, texts: dict[str, Any], style: Any) -> str | None:
-    missing = [name for name, text in texts.items() if not isinstance(text, str | int | float)]
+def _fault(raw: RawRow, texts: dict[str, str | None], style: Any, unreadable: str) -> str | None:
+    missing = [name for name, text in texts.items() if text is None]
     if raw.fault:
         return f"row {raw.number} {raw.fault}"
+    if unreadable:
+        return f"row {raw.number}: {unreadable.partition('; ')[0]}; give a text or a number, or a list of them"
     if missing:
         return f"row {raw.number} has no {' and no '.join(missing)}"
     return None if style in PROMPT_STYLES else f"row {raw.number} has the style {style!r}; allowed: oe, choice"

@@ -1,13 +1,21 @@
+from datetime import date, datetime
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+from pyarrow import parquet
 import pytest
 
 from raycalib.errors import DataError
-from raycalib.records import ANSWER, QUESTION
+from raycalib.judging import shown_right_answer
+from raycalib.judging.outcome import Outcome
+from raycalib.records import ANSWER, QUESTION, Row
 from raycalib.stages.answer_files import open_answers, person_labels, text_slug
+from raycalib.stages.workers.labels import label_by_string
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.stages.answers import answer
+from tests.stages.workers.test_labels import Engine, worker
 
 LINES = [
     {"question": "Capital of Italy?", "target": "Rome", "answer": "Roma", "label": 1},
@@ -149,13 +157,83 @@ def test_several_right_answers_are_kept_and_an_older_record_is_read(tmp_path: Pa
     lines = [
         {"question": "?", "target": ["Rome", "Roma"], "answer": "Roma"},
         {"question": "?", "target": "Rome", "aliases": ["Roma"], "answer": "Roma"},
-        {"question": "?", "target": '["Rome", "Roma"]', "answer": "Roma"},
         {"question": "?", "target": "Rome", "answer": "Roma"},
         {"question": "?", "target": {"a": 1}, "answer": "Roma"},
         {name: value for name, value in answer("old", "Rome", "Roma").items() if name not in ("aliases", "solution")},
     ]
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     rows = list(open_answers(str(path), Location(str(tmp_path / "out")), 10).rows())
-    assert [row["aliases"] for row in rows] == [["Roma"]] * 3 + [None] * 3
-    assert [row["target"] for row in rows] == ["Rome"] * 4 + ["", "Rome"]
-    assert [row["error"] for row in rows] == [None] * 4 + ["row 5 has no target", None]
+    assert [row["aliases"] for row in rows] == [["Roma"]] * 2 + [None] * 3
+    assert [row["target"] for row in rows] == ["Rome"] * 3 + ["", "Rome"]
+    assert [row["error"] for row in rows] == [
+        *[None] * 3,
+        "row 4: 'target' holds the fields a; give a text or a number, or a list of them",
+        None,
+    ]
+
+
+def opened(path: Path, tmp_path: Path) -> list[Row]:
+    return list(open_answers(str(path), Location(str(tmp_path / "out")), 10).rows())
+
+
+@pytest.mark.parametrize("grader", ["exact", "judge"])
+def test_a_row_without_a_right_answer_costs_itself_alone(tmp_path: Path, grader: Any) -> None:
+    path = tmp_path / "some.jsonl"
+    lines = [
+        {"question": "?", "target": "", "aliases": ["", "Rome", "Roma"], "answer": "Rome"},
+        {"question": "?", "target": " ", "aliases": [" "], "answer": "Rome"},
+        {"question": "?", "target": "Bombay", "aliases": [{"alias": "Mumbai"}], "answer": "Mumbai"},
+        {"question": "?", "target": "Rome", "answer": "Rome"},
+        answer("r", " ", "Rome") | {"aliases": ["Rome", ""]},
+    ]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    rows = opened(path, tmp_path)
+    assert [(row["target"], row["aliases"]) for row in rows[:2]] == [("Rome", ["Roma"]), ("", None)]
+    assert [row["error"] for row in rows] == [
+        None,
+        "row 2 has no target",
+        "row 3: 'aliases' holds the fields alias; give a text or a number, or a list of them",
+        None,
+        None,
+    ]
+    if grader == "judge":
+        engine = Engine(*[Outcome(text="yes")] * 3)
+        labelled = worker(engine).process(rows)
+        asked = [messages[1]["content"].splitlines()[0] for messages in engine.asked]
+        assert ['"right_answer": "Rome' in text for text in asked] == [True] * 3
+    else:
+        labelled = [label_by_string(row, grader) for row in rows]
+    assert [row["query_label"] for row in labelled] == [1, None, None, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("targets", "answers", "right"),
+    [
+        (pa.array([date(2020, 1, 31), date(2021, 1, 1)]), ["2020-01-31", "2021-01-01"], 2),
+        (pa.array([datetime(2020, 1, 31), datetime(2021, 1, 1)]), ["2020-01-31", "2021-01-01"], 2),
+        (pa.array([4.0, None], pa.float64()), ["4", "5"], 1),
+        (pa.array([4.0, 5.5], pa.float64()), ["4.0", "5.5"], 2),
+        (["2 * 3 = 6\n#### 6", "1 + 1 = 2\n#### 2"], ["6", "2"], 2),
+        ([True, False], ["Yes", "No"], 2),
+        (['["Rome", "Roma"]', '["Oslo"]'], ["Roma", "Oslo"], 2),
+        (pa.array([4, 5]), pa.array([4.0, None], pa.float64()), 1),
+    ],
+)
+def test_a_file_of_answers_is_read_as_one_of_questions(tmp_path: Path, targets: Any, answers: Any, right: int) -> None:
+    path = tmp_path / "typed.parquet"
+    parquet.write_table(pa.table({"question": ["?", "??"], "target": targets, "answer": answers}), path)
+    rows = opened(path, tmp_path)
+    assert sum(label_by_string(row, "exact")["query_label"] or 0 for row in rows) == right
+
+
+def test_truth_values_of_a_csv_are_yes_and_no(tmp_path: Path) -> None:
+    path = tmp_path / "truths.csv"
+    path.write_text("question,target,answer\nIs it?,true,Yes\nIs that?,false,No\n")
+    assert [label_by_string(row, "exact")["query_label"] for row in opened(path, tmp_path)] == [1, 1]
+
+
+def test_a_judge_sees_the_whole_solution_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "solved.jsonl"
+    path.write_text(json.dumps({"question": "?", "target": "2 * 3 = 6\n#### 6", "answer": "6"}))
+    (row,) = opened(path, tmp_path)
+    assert (row["target"], shown_right_answer(row)) == ("6", "2 * 3 = 6\n#### 6")

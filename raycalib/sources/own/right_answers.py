@@ -105,26 +105,3 @@ def _parts(fields: Mapping[str, Any], column: str) -> list[Any]:
             column,
         )
     return [fields[main], fields.get(OTHERS)]
-
-
-def with_right_answers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns ``target`` and ``aliases`` of given answers read as those of questions are: a text, and a list of texts.
-
-    A target that cannot be read, and one that is a plain text, stays what it is; of a row without other right answers
-    the aliases are None.
-    """
-    target = values.get("target")
-    names = {name: values.get(name) for name in ("target", "aliases")}
-    is_list = {name for name, value in names.items() if isinstance(value, str) and _is_written(value)}
-    columns = OwnColumns(answer="target", aliases="aliases", listed=frozenset(is_list))
-    try:
-        texts = [target] if isinstance(target, str) and "target" not in is_list else texts_of(target, "target", columns)
-        texts += alias_texts(values, columns, str(values.get("question") or ""))
-    except UnusableRowError:
-        return {**values, "aliases": None}
-    others = [text for text in dict.fromkeys(texts[1:]) if text != texts[0]]
-    return {**values, "target": texts[0] if texts else target, "aliases": others or None}
-
-
-def _is_written(text: str) -> bool:
-    return listed(text) is not None or fields_of(text) is not None

@@ -11,6 +11,7 @@ from raycalib.judging.outcome import JudgeEngineObject, Outcome
 from raycalib.judging.prices import Price
 from raycalib.judging.remote_judge import RemoteJudge
 from raycalib.judging.reply_cache import ReplyCache
+from raycalib.judging.right_answer import right_texts
 from raycalib.judging.settings import JudgeSettings
 from raycalib.records import Row
 from raycalib.stages.workers.rows import queried_text
@@ -130,4 +131,4 @@ class JudgeWorker:
 
 def is_asked(row: Row) -> bool:
     """Whether a judge is needed: letters are compared, and without an answer or a right answer there is no question."""
-    return row["style"] != "choice" and not row["error"] and bool(row["target"].strip())
+    return row["style"] != "choice" and not row["error"] and bool(right_texts(row))

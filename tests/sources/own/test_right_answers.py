@@ -14,8 +14,11 @@ from pyarrow import parquet
 import pytest
 
 from raycalib.sources import SourceSettings, describe_source
+from raycalib.sources.files.raw_row import CsvCell, RawRow
+from raycalib.sources.hub.item import UnusableRowError
+from raycalib.sources.own.given_answers import GivenAnswers
 from raycalib.sources.own.listed import fields_of, listed
-from raycalib.sources.own.right_answers import with_right_answers
+from raycalib.sources.own.right_answers import RightAnswers
 from tests.sources.drawn import ENDINGS, Drawn, check_counts, write
 
 Right = tuple[str, list[str] | None]
@@ -223,18 +226,30 @@ def test_no_text_breaks_the_reading_of_lists(text: str) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({"target": "Amber"}, ("Amber", None)),
-        ({"target": ["Amber", "amber"]}, ("Amber", ["amber"])),
-        ({"target": '["Amber", "amber"]'}, ("Amber", ["amber"])),
-        ({"target": "[0, 1]"}, ("[0, 1]", None)),
-        ({"target": "Amber", "aliases": ["amber"]}, ("Amber", ["amber"])),
-        ({"target": {"value": "Amber", "aliases": ["amber"]}}, ("Amber", ["amber"])),
-        ({"target": 4}, ("4", None)),
-        ({"target": " "}, (" ", None)),
-        ({}, (None, None)),
-        ({"target": {"a": 1}}, ({"a": 1}, None)),
+        ({"target": "Amber"}, ("Amber", ())),
+        ({"target": ["Amber", "amber"]}, ("Amber", ("amber",))),
+        ({"target": '["Amber", "amber"]'}, ("Amber", ("amber",))),
+        ({"target": "[0, 1]"}, ("[0, 1]", ())),
+        ({"target": "Amber", "aliases": ["amber", " "]}, ("Amber", ("amber",))),
+        ({"target": " ", "aliases": ["", "amber", "Amber"]}, ("amber", ("Amber",))),
+        ({"target": {"value": "Amber", "aliases": ["amber"]}}, ("Amber", ("amber",))),
+        ({"target": 4}, ("4", ())),
+        ({"target": 4.0}, ("4", ())),
+        ({"target": CsvCell("true")}, ("Yes", ("True",))),
+        ({"target": "2 * 3 = 6\n#### 6"}, ("6", (), "2 * 3 = 6\n#### 6")),
+        ({"target": " "}, None),
+        ({"target": None, "aliases": [None, ""]}, None),
+        ({}, None),
     ],
 )
-def test_the_targets_of_given_answers_are_read_alike(values: dict[str, Any], expected: Right) -> None:
-    found = with_right_answers(values)
-    assert (found.get("target"), found["aliases"]) == expected
+def test_the_targets_of_given_answers_are_read_alike(values: dict[str, Any], expected: tuple[Any, ...] | None) -> None:
+    found = GivenAnswers([RawRow(1, values)]).right(values, "Which?")
+    assert found == (None if expected is None else RightAnswers(*expected))
+
+
+@pytest.mark.parametrize(
+    "values", [{"target": {"a": 1}}, {"target": "Amber", "aliases": [{"a": "amber"}]}, {"target": "A\0", "aliases": []}]
+)
+def test_what_can_be_no_right_answer_of_a_given_answer_is_said(values: dict[str, Any]) -> None:
+    with pytest.raises(UnusableRowError, match=r"'(target|aliases)' holds"):
+        GivenAnswers([RawRow(1, values)]).right(values, "Which?")
