@@ -58,9 +58,8 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
     target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
     if done := finished(target, key):
         return done
-    raws = [(table.place, _raw_rows(table)) for table in tables]
-    reader = GivenAnswers(raw for _, rows_of_one in raws for raw in rows_of_one)
-    rows = unique_ids(_answer(raw, place, reader) for place, rows_of_one in raws for raw in rows_of_one)
+    reader = GivenAnswers(raw for table in tables for raw in table.rows(None))
+    rows = unique_ids(_answer(raw, table.place, reader) for table in tables for raw in _raw_rows(table))
     if not rows:
         raise DataError(f"answers: {given} has no rows")
     shards = tuple(
