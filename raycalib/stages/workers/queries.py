@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from raycalib.lm.logits import state_size
 from raycalib.lm.query_scoring import NOT_FINITE, QueryScorer, QueryScores
 from raycalib.records import Row
 from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
@@ -47,7 +48,7 @@ class TunedQueryWorker:
         for style, place in config.adapters:
             self.peft_model = load_adapter(self.peft_model or model, place, style)
         self.styles = [style for style, _ in config.adapters]
-        self.heads = {style: load_probe(place, n_features=model.config.hidden_size) for style, place in config.heads}
+        self.heads = {style: load_probe(place, n_features=state_size(model)) for style, place in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
 
     def process(self, rows: list[Row]) -> list[Row]:

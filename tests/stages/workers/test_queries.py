@@ -8,13 +8,20 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from raycalib.lm.adapters import attach_lora, save_adapter
 from raycalib.lm.engines.memory import TOO_LARGE
+from raycalib.lm.logits import state_size
+from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.names import find_model
 from raycalib.lm.query_scoring import NOT_FINITE
 from raycalib.prompts import open_ended_context
 from raycalib.records import FEATURES, Row
 from raycalib.stages.workers.model import ModelWorkerConfig
-from raycalib.stages.workers.queries import FeatureWorker
+from raycalib.stages.workers.queries import FeatureWorker, TunedQueryWorker
+from raycalib.storage import Location
+from raycalib.tuning.probe import Probe
+from raycalib.tuning.probe_files import LAYERS, save_head
+from tests.lm.architectures import tiny_model
 from tests.stages.answers import answer
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -66,3 +73,28 @@ def test_a_row_without_room_in_memory_is_an_error_and_the_others_are_not(
 
     monkeypatch.setattr(worker.scorer.model.model, "forward", small)
     check(worker.process(given), 2, TOO_LARGE, expected)
+
+
+def test_a_tuned_head_reads_states_of_another_size_than_the_layers(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+    """OPT-350m projects its last states to half their size; composite configurations name no size at all."""
+    model = tiny_model("opt", len(tiny_llama[1]))
+    size = state_size(model)
+    assert size != model.config.hidden_size
+    model.save_pretrained(tmp_path)
+    tiny_llama[1].save_pretrained(tmp_path)
+    place = Location(str(tmp_path))
+    torch.manual_seed(0)
+    save_head(place / "head", {f"{LAYERS}{name}": tensor for name, tensor in Probe(size).layers.state_dict().items()})
+    save_adapter(attach_lora(model, LoraSettings(rank=2), 0), place / "adapter")
+    worker = TunedQueryWorker(
+        ModelWorkerConfig(
+            source=find_model(str(tmp_path)),
+            dtype="float32",
+            use_gpu=False,
+            max_batch_tokens=512,
+            adapters=(("oe", place / "adapter"),),
+            heads=(("oe", place / "head"),),
+        )
+    )
+    given = [row | {"style": "oe"} for row in rows()]
+    assert [row["error"] for row in worker.process(given)] == [None] * len(given)
