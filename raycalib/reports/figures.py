@@ -118,6 +118,16 @@ def best_text(rows: Sequence[Row], metric: str) -> str | None:
     return number_text(min(values) if metric in LOWER_IS_BETTER else max(values))
 
 
+def is_best(row: Row, metric: str, best: str | None) -> bool:
+    """Returns whether a row's figure is the best of its group, as ``best_text`` gave it, and tells something.
+
+    >>> row = {"accuracy": {"value": 0.25}, "ece": {"value": 0.1}}
+    >>> is_best(row, "ece", "0.100"), is_best(row | {"accuracy": {"value": 0.0}}, "ece", "0.100")
+    (True, False)
+    """
+    return best is not None and not is_degenerate(row) and number_text(figure(row, metric)) == best
+
+
 def filled_bins(row: Row) -> list[tuple[int, float, float]]:
     """Returns count, mean confidence and accuracy of the bins of a reliability row that hold answers."""
     bins = zip(row["count"], row["mean_confidence"], row["accuracy"], strict=True)

@@ -17,6 +17,7 @@ from raycalib.reports.figures import (
     combo_of,
     combos,
     figure,
+    is_best,
     is_degenerate,
     number,
     number_text,
@@ -127,8 +128,7 @@ def summary_rows(summary: Sequence[Row], split: str) -> list[tuple[Row, list[Cel
 def _cell(row: Row, metric: str, best: str | None) -> Cell:
     value = figure(row, metric, "mean" if metric == "ece_noise_floor" else "value")
     text = number_text(value)
-    is_best = value is not None and text == best and not is_degenerate(row)
-    return Cell(text, _small_print(row, metric), is_best, value)
+    return Cell(text, _small_print(row, metric), is_best(row, metric, best), value)
 
 
 def _small_print(row: Row, metric: str) -> str:

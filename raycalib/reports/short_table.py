@@ -1,8 +1,9 @@
 """The summary on one screen: methods down, combos across; intervals and the other figures are on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,10 +16,11 @@ from raycalib.reports.figures import (
     by_method,
     combos,
     figure,
+    is_best,
     number_text,
     select,
 )
-from raycalib.reports.reasons import reason_lines
+from raycalib.reports.split_tables import split_tables
 from raycalib.reports.wording import in_order, short_name, split_title
 
 COMBOS_ACROSS = 6
@@ -36,18 +38,14 @@ def short_tables(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) ->
     Returns:
         A renderable at most 120 columns wide.
     """
-    grid = Table.grid(expand=False)
-    grid.add_column()
-    for split in splits:
-        rows = select(summary, split=split)
-        found = combos(rows)
-        for start in range(0, len(found), COMBOS_ACROSS):
-            grid.add_row(Text(split_title(split), style="bold"))
-            grid.add_row(_part(rows, found[start : start + COMBOS_ACROSS]))
-    grid.add_row(Text(CAPTION, style="dim"))
-    for line in reason_lines([row for row in summary if row.get("split") in splits]):
-        grid.add_row(Text(line))
-    return grid
+    return split_tables(summary, splits, _parts, CAPTION)
+
+
+def _parts(rows: Sequence[Row], split: str) -> Iterator[RenderableType]:
+    found = combos(rows)
+    for start in range(0, len(found), COMBOS_ACROSS):
+        yield Text(split_title(split), style="bold")
+        yield _part(rows, found[start : start + COMBOS_ACROSS])
 
 
 def _part(rows: Sequence[Row], across: Sequence[Combo]) -> Table:
@@ -80,4 +78,4 @@ def _cell(rows: Sequence[Row], method: str) -> str:
 
 def _marked(rows: Sequence[Row], row: Row, metric: str) -> str:
     text = number_text(figure(row, metric))
-    return f"{text}*" if text == best_text(rows, metric) else f"{text} "
+    return f"{text}*" if is_best(row, metric, best_text(rows, metric)) else f"{text} "

@@ -15,12 +15,12 @@ from raycalib.reports.figures import (
     combos,
     figure,
     figure_text,
-    is_degenerate,
+    is_best,
     number_text,
     select,
 )
-from raycalib.reports.reasons import reason_lines
 from raycalib.reports.short_table import short_tables
+from raycalib.reports.split_tables import split_tables
 from raycalib.reports.wording import short_name, split_title
 
 WIDTH = 120
@@ -47,15 +47,7 @@ def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -
     Returns:
         A renderable at most 120 columns wide.
     """
-    grid = Table.grid(expand=False)
-    grid.add_column()
-    for split in splits:
-        rows = select(summary, split=split)
-        if rows:
-            grid.add_row(_split_table(rows, split))
-    for line in reason_lines([row for row in summary if row.get("split") in splits]):
-        grid.add_row(Text(line))
-    return grid
+    return split_tables(summary, splits, lambda rows, split: [_split_table(rows, split)])
 
 
 def print_summary(summary: Sequence[Row], console: Console | None = None) -> None:
@@ -111,8 +103,7 @@ def _cell(row: Row, metric: str, best: str | None) -> Text:
     text = figure_text(row, metric)
     if metric not in MARKED:
         return Text(text)
-    is_best = best is not None and not is_degenerate(row) and number_text(figure(row, metric)) == best
-    return Text(f"{text}*", style="bold") if is_best else Text(text)
+    return Text(f"{text}*", style="bold") if is_best(row, metric, best) else Text(text)
 
 
 def _caption(rows: Sequence[Row]) -> str:

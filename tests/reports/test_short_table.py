@@ -56,3 +56,17 @@ def test_names_are_neither_markup_nor_steering() -> None:
     printed = "\n".join(_printed([_row("[red]x[/red]", "probe", 0.1, 0.9), _row("\x1b[2J", "probe", 0.1, 0.9)]))
     assert "[red]x[/red]" in printed
     assert "\x1b" not in printed
+
+
+def test_labels_of_one_class_are_not_starred_though_they_print_the_best_figure() -> None:
+    """Two of the rows tell something; a third, of which all answers were right, prints the best ECE by chance."""
+    summary = [
+        _row("oe", "zero_shot_query", 0.2, 0.7),
+        _row("oe", "probe", 0.1, 0.9),
+        _row("oe", "lora", 0.1, None, accuracy={"value": 1.0}),
+        _row("oe", "lora_prompt", 0.1, None, reason="all labels are 1"),
+    ]
+    found = {line.split()[0]: line.split()[-2:] for line in _printed(summary) if "0.1" in line}
+    assert found["probe"] == ["0.100*", "0.900*"]
+    assert "0.100*" not in found["LoRA"]
+    assert sum("0.100*" in line for line in _printed(summary)) == 1
