@@ -130,7 +130,9 @@ def packed_attention(
     counts = [n for row in packed_rows for n in (row.n_trunk_reads, len(row.reads) - row.n_trunk_reads)]
     queries, places = query.index_select(2, read).split(counts, dim=2), read.split(counts)
     attended = _attend_rows(packed_rows, queries, keys, values, scores, places)
-    return torch.zeros_like(query).index_copy(2, read, attended).transpose(1, 2), None
+    # As wide as the values, which multi-head latent attention makes narrower than its queries.
+    whole = query.new_zeros(*query.shape[:3], value.shape[3])
+    return whole.index_copy(2, read, attended).transpose(1, 2), None
 
 
 def _soft_capped(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scores: _Scores) -> Tensor:
@@ -206,7 +208,7 @@ def _causal(query: Tensor, key: Tensor, value: Tensor, scores: _Scores, asked: T
     n_query, n_key = query.shape[2], key.shape[2]
     window = scores.window if scores.window is not None and n_key > scores.window else None
     if n_query == 0:
-        return query
+        return value[:, :, :0]
     if asked is None and n_query == n_key and window is None and scores.softcap is None:
         return functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scores.scaling)
     if asked is None:

@@ -4,6 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import (
+    DeepseekV2Config,
+    DeepseekV2ForCausalLM,
+    DeepseekV3Config,
+    DeepseekV3ForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     LlamaConfig,
@@ -29,6 +33,16 @@ SHAPE = {
     "head_dim": 8,
     "max_position_embeddings": 128,
 }
+LATENT = SHAPE | {
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 8,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "first_k_dense_replace": 3,
+}
+"""Multi-head latent attention: values are narrower than queries and keys."""
 MODELS = {
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE)),
     "mistral with a window": lambda: MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=5)),
@@ -36,6 +50,8 @@ MODELS = {
         Gemma2Config(**SHAPE, sliding_window=5, attn_logit_softcapping=2.0)
     ),
     "qwen 3: normed queries and keys": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE)),
+    "deepseek 2: narrow values": lambda: DeepseekV2ForCausalLM(DeepseekV2Config(**LATENT | {"head_dim": 4})),
+    "deepseek 3: narrow values": lambda: DeepseekV3ForCausalLM(DeepseekV3Config(**LATENT | {"head_dim": 4})),
 }
 ROWS = ((9, 6, 4, (8, 5, 9, 12)), (13, 12, 7, (3,)), (2, 1, 2, ()), (3, 0, 0, (2, 0)))
 """Trunk, shared and branch lengths, and places that are read; the last row has no branch."""
