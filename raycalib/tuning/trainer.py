@@ -174,6 +174,8 @@ class Tuner:
             if warning and not warned and self.world.is_first:
                 self.hooks.say(f"a worker is about to be taken away: checkpoint written at step {done}")
             warned = warning
+        if state.best_nll is None:
+            raise self.validation.nothing_to_choose()
         return state
 
     def _train_step(self, step: int) -> tuple[StepSums, float, bool]:
@@ -250,8 +252,9 @@ class Tuner:
 
     def _figures(self, step: int, means: StepSums) -> TuningProgress:
         margin, labels = self.validation.judged()
-        nll, ece = math.inf, math.nan
+        nll, ranked, ece = math.inf, math.nan, math.nan
         if np.isfinite(margin).all():
+            ranked = float(auroc(labels, margin))
             fitted = fit_temperature(margin, labels)
             nll = fitted.nll_after
             confidence = torch.sigmoid(torch.from_numpy(fitted.apply(margin))).numpy()
@@ -262,7 +265,7 @@ class Tuner:
             query_loss=means.query,
             divergence=means.divergence,
             val_nll=nll,
-            val_auroc=float(auroc(labels, margin)),
+            val_auroc=ranked,
             val_ece=ece,
         )
 

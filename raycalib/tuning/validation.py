@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from raycalib.errors import ModelError
+from raycalib.errors import LossNotFiniteError, ModelError
 from raycalib.lm.adapters_off import adapters_off
 from raycalib.lm.batching import length_batches, tokens_at_once
 from raycalib.lm.engines.memory import TokenBudget, in_batches
@@ -81,6 +81,18 @@ class Validation:
         if self._left_out is None or self._left_out.all():
             return margins, labels
         return margins[~self._left_out], labels[~self._left_out]
+
+    def nothing_to_choose(self) -> LossNotFiniteError:
+        """What to raise where no evaluation had finite log-odds, so that there are no weights to keep."""
+        bad = [row.row_id for row, margin in zip(self.rows, self.margins(), strict=True) if not np.isfinite(margin)]
+        cause, remedy = "after tuning", "lower tuning.lr, or look at these rows"
+        if self._left_out is not None and self._left_out.all():
+            cause, remedy = "in the base model itself", "use --dtype float32, or look at these rows"
+        names = f" ({', '.join(bad[:3])}{', …' if len(bad) > 3 else ''})" if bad else ""
+        return LossNotFiniteError(
+            f"tuning: no step can be chosen, at every evaluation the log-odds of val_select are not finite: {cause} "
+            f"those of {len(bad):,} of {len(self.rows):,} val_select rows{names}; {remedy}"
+        )
 
     def _at_once(self, tokens: int) -> int:
         return tokens_at_once(tokens, self.world.device)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from peft.tuners.lora import LoraLayer
 import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -95,3 +96,36 @@ def test_passes_shrink_where_memory_runs_out_and_come_to_the_same(
     assert parts.validation.budget.n_halved > 0
     monkeypatch.undo()
     np.testing.assert_allclose(margins, whole.validation_margins(), atol=1e-5)
+
+
+def test_a_run_without_an_evaluation_of_finite_log_odds_ends_with_the_rows(
+    tiny_llama: TinyLlama, tmp_path: Path
+) -> None:
+    """There are no best weights then: an adapter without tensors would be written."""
+    rows = toy_rows(tiny_llama[1])
+    with pytest.raises(LossNotFiniteError) as raised:
+        tuner_of(tiny_llama, rows[:10], [broken(row) for row in rows[10:14]], tmp_path, []).run()
+    assert str(raised.value) == (
+        "tuning: no step can be chosen, at every evaluation the log-odds of val_select are not finite: in the base "
+        "model itself those of 4 of 4 val_select rows (broken, broken, broken, …); use --dtype float32, or look at "
+        "these rows"
+    )
+
+
+def test_log_odds_that_tuning_made_infinite_are_not_laid_to_the_base_model(
+    tiny_llama: TinyLlama, tmp_path: Path
+) -> None:
+    rows = toy_rows(tiny_llama[1])
+    tuner = tuner_of(tiny_llama, rows[:10], rows[10:14], tmp_path, [])
+    margins = tuner.validation.margins
+
+    def one_infinite() -> np.ndarray:
+        found = margins()
+        found[1] = found[1] if not any(layer.scaling["default"] for layer in adapted) else np.inf
+        return found
+
+    adapted = [module for module in tuner.objective.modules() if isinstance(module, LoraLayer)]
+    tuner.validation.margins = one_infinite  # type: ignore[method-assign]
+    with pytest.raises(LossNotFiniteError) as raised:
+        tuner.run()
+    assert f"after tuning those of 1 of 4 val_select rows ({rows[11].row_id}); lower tuning.lr" in str(raised.value)
