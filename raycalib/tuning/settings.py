@@ -146,6 +146,22 @@ class TuningSettings:
         return self.kl_decay if self.method == "lora_prompt" else 0.0
 
 
+def check_workers(settings: TuningSettings, n_workers: int) -> None:
+    """Checks that there are workers to split over: one alone computes without DeepSpeed, and would keep all it holds.
+
+    Raises:
+        ConfigError: there is one worker, and a ZeRO stage, which offloading needs, is set.
+    """
+    if n_workers > 1 or not settings.zero_stage:
+        return
+    offloads = {"offload_optimizer": settings.offload_optimizer, "offload_parameters": settings.offload_parameters}
+    more = "".join(f", tuning.{name}: True" for name, is_set in offloads.items() if is_set)
+    raise ConfigError(
+        f"tuning.zero_stage: {settings.zero_stage}{more} is not allowed with one worker, which has no other to split "
+        "with; raise --ray.train-workers to 2 or more, or use --tuning.zero-stage 0 without offloading"
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProbeSettings:
     """How a probe is fitted.

@@ -8,12 +8,12 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.errors import ModelError
+from raycalib.errors import DataError, ModelError
 from raycalib.lm.names import ModelSource
 from raycalib.stages.output import StageOutput, finished
 from raycalib.stages.tune_job import TuneJob, tune_job
 from raycalib.stages.workers import tuning
-from raycalib.stages.workers.tuning import count_lines, tuning_data
+from raycalib.stages.workers.tuning import check_classes, count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.world import World
@@ -79,6 +79,39 @@ def test_another_fault_is_not_taken_for_a_long_row(
     monkeypatch.setattr(type(tiny_llama[1]), "__call__", broken)
     with pytest.raises(ValueError, match="the tokenizer is broken"):
         tuning_data(job_of(tmp_path, [row("train")]), tiny_llama[1], WINDOW)
+
+
+def test_one_class_that_is_left_by_a_short_window_is_refused(tmp_path: Path, tiny_llama: TinyLlama) -> None:
+    rows = [
+        row("train"),
+        row("train", 0, answer="Rome " * 200),
+        row("train", 0, answer="Milan " * 200),
+        row("val_select"),
+        row("val_select", 0),
+    ]
+    job = job_of(tmp_path, rows)
+    with pytest.raises(DataError) as raised:
+        check_classes(*tuning_data(job, tiny_llama[1], WINDOW), job)
+    assert str(raised.value) == (
+        "tuning: all 1 training labels are 1, once 2 rows are left out whose answers are longer than the model reads; "
+        "raise --tuning.max-tokens, or tune on one class all the same by --tuning.force-one-class"
+    )
+    forced = job_of(tmp_path, rows, TuningSettings(force_one_class=True))
+    check_classes(*tuning_data(forced, tiny_llama[1], WINDOW), forced)
+    whole = job_of(tmp_path, [row(split, label) for split in ("train", "val_select") for label in (0, 1)])
+    check_classes(*tuning_data(whole, tiny_llama[1], WINDOW), whole)
+
+
+def test_a_short_window_that_leaves_one_class_ends_the_run_before_the_first_step(
+    tmp_path: Path, tiny_llama: TinyLlama
+) -> None:
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path)
+    rows = [row(split, label) for split in ("train", "val_select") for label in (0, 1)]
+    rows[2] |= {"answer": "Rome " * 200}
+    job = job_of(tmp_path, rows, TuningSettings(steps=1, global_batch_size=2, max_tokens=200))
+    with pytest.raises(DataError, match=r"^tuning: all 1 labels of val_select are 1, once 1 rows"):
+        tuning._tune(job, World())
 
 
 def test_what_is_left_out_or_cut_is_said() -> None:

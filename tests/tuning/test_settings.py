@@ -3,7 +3,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from raycalib.errors import ConfigError
-from raycalib.tuning.settings import ProbeSettings, TuningSettings
+from raycalib.tuning.settings import ProbeSettings, TuningSettings, check_workers
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,21 @@ def test_the_defaults_are_the_papers() -> None:
     settings = TuningSettings()
     assert (settings.steps, settings.lr, settings.kl_decay, settings.kl_kind) == (5000, 1e-4, 1.0, "jsd")
     assert (settings.lora.rank, settings.lora.alpha, settings.lora.dropout) == (8, 32.0, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (TuningSettings(zero_stage=2), "tuning.zero_stage: 2 is not allowed with one worker"),
+        (
+            TuningSettings(zero_stage=3, offload_optimizer=True, offload_parameters=True),
+            "tuning.zero_stage: 3, tuning.offload_optimizer: True, tuning.offload_parameters: True is not allowed with",
+        ),
+    ],
+)
+def test_one_worker_alone_has_nothing_to_split_with(settings: TuningSettings, named: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check_workers(settings, 1)
+    assert str(raised.value).startswith(named)
+    check_workers(settings, 2)
+    check_workers(TuningSettings(), 1)

@@ -10,7 +10,7 @@ import ray.train
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from raycalib.errors import LossNotFiniteError, RaycalibError
+from raycalib.errors import DataError, LossNotFiniteError, RaycalibError
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device, chosen_dtype, load_as_stored, load_causal_lm, load_tokenizer
@@ -26,6 +26,7 @@ from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.deepspeed_engine import splits_weights
+from raycalib.tuning.label_counts import LabelCounts
 from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.trainer import Hooks, Tuner, TuningData
 from raycalib.tuning.tuned_weights import best_adapter, best_head
@@ -92,6 +93,7 @@ def _tune(job: TuneJob, world: World) -> None:
             (job.place / FAILURE).remove()
         for line in count_lines(counts):
             log.say(line)
+    check_classes(data, counts, job)
     tuner = Tuner(
         model,
         tokenizer,
@@ -175,6 +177,23 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
         counts["cut_on_the_left"] += n_cut > 0
     counts |= {split: len(rows) for split, rows in by_split.items()}
     return TuningData(train=by_split["train"], val=by_split["val_select"]), counts
+
+
+def check_classes(data: TuningData, counts: dict[str, int], job: TuneJob) -> None:
+    """Checks once more that there are right and wrong answers, among the rows that are short enough to be read.
+
+    Raises:
+        DataError: those of one split are of one class, and the settings do not say to tune on that all the same.
+    """
+    if job.settings.force_one_class:
+        return
+    splits = {"training labels": data.train, "labels of val_select": data.val}
+    faults = [LabelCounts.of(row.label for row in rows).nothing_said(name) for name, rows in splits.items()]
+    if said := "; ".join(fault for fault in faults if fault):
+        raise DataError(
+            f"tuning: {said}, once {counts['too_long']:,} rows are left out whose answers are longer than the model "
+            "reads; raise --tuning.max-tokens, or tune on one class all the same by --tuning.force-one-class"
+        )
 
 
 def count_lines(counts: dict[str, int]) -> list[str]:
