@@ -1,6 +1,6 @@
 """LoRA adapters in PEFT's own layout."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 import json
 import math
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
 from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_lora
-from raycalib.lm.architecture import check_targets
+from raycalib.lm.architecture import beside_text, check_targets
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.weight_check import some
 from raycalib.storage import Location
@@ -34,7 +34,7 @@ def attach_lora(model: PreTrainedModel, settings: LoraSettings, seed: int) -> Pe
     check_targets(model, settings.targets)
     with torch.random.fork_rng(devices=[]), _known_warnings_ignored():
         try:
-            adapted = get_peft_model(model, _peft_config(settings))
+            adapted = get_peft_model(model, _peft_config(settings, beside_text(model)))
         except ValueError as error:
             raise ModelError(
                 f"lora.targets: {', '.join(settings.targets)} are not all in the model: {error}"
@@ -63,12 +63,15 @@ def _known_warnings_ignored() -> Iterator[None]:
         yield
 
 
-def _peft_config(settings: LoraSettings) -> LoraConfig:
+def _peft_config(settings: LoraSettings, others: Sequence[str]) -> LoraConfig:
+    """PEFT's settings; of modules that text does not pass, those that bear a target's name are left out."""
+    named = [name for name in others if any(f".{name}".endswith(f".{target}") for target in settings.targets)]
     return LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
         target_modules=list(settings.targets),
+        exclude_modules=named or None,
         bias="none",
         task_type="CAUSAL_LM",
     )
@@ -86,7 +89,8 @@ def save_adapter(model: PeftModel, place: Location, weights: dict[str, Tensor] |
         # Embeddings are never changed; "auto" would ask the hub for the base model's.
         model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False, state_dict=weights)
         config = json.loads((Path(folder) / ADAPTER_CONFIG).read_text())
-        config["target_modules"] = sorted(config["target_modules"])  # PEFT keeps a set: its order is the hash seed's
+        for name in ("target_modules", "exclude_modules"):  # PEFT keeps sets: their order is the hash seed's
+            config[name] = config[name] and sorted(config[name])
         place.write_json(ADAPTER_CONFIG, config)
         place.write_bytes(ADAPTER_WEIGHTS, (Path(folder) / ADAPTER_WEIGHTS).read_bytes())
 

@@ -82,7 +82,7 @@ class TorchEngine:
             (parts.total * (micro.weight / n_global_rows)).backward()
             query += float(parts.query.detach()) * micro.weight
             divergence += float(parts.divergence.detach()) * micro.weight
-        _check_gradients(trainable(self.objective))
+        _check_gradients(self.objective)
         norm = nn.utils.clip_grad_norm_(trainable(self.objective).values(), self.settings.max_grad_norm)
         set_lr(self.optimizer.param_groups, lr)
         self.optimizer.step()
@@ -107,13 +107,17 @@ class TorchEngine:
         load_plain_moments(self.optimizer, trainable(self.objective), tensors, steps_done)
 
 
-def _check_gradients(parameters: dict[str, nn.Parameter]) -> None:
+def _check_gradients(objective: CalibrationObjective) -> None:
     """Raises ModelError where the way back does not reach all that is tuned, which would go unseen otherwise."""
+    parameters = trainable(objective)
     without = [name for name, parameter in parameters.items() if parameter.grad is None]
     if without:
+        remedy = "name other layers with --tuning.lora.targets, or report its architecture"
+        if getattr(objective.causal_lm, "quantization_method", None):
+            remedy = "bitsandbytes 0.50 loses them with 4 bits on a CPU: use --tuning.base-bits 16 or 8, or a GPU"
         raise ModelError(
-            f"model: no gradient reaches {len(without)} of {len(parameters)} tuned tensors, such as {without[0]}; "
-            "bitsandbytes 0.50 loses them with 4 bits on a CPU: use --tuning.base-bits 16 or 8, or a GPU"
+            f"model: no gradient reaches {len(without)} of {len(parameters)} tuned tensors of "
+            f"{type(objective.causal_lm).__name__}, such as {without[0]}; {remedy}"
         )
 
 

@@ -9,6 +9,7 @@ from transformers import (
     CohereConfig,
     FalconConfig,
     Gemma2Config,
+    Gemma3Config,
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
@@ -84,4 +85,19 @@ def tiny_model(name: str, vocab_size: int) -> PreTrainedModel:
     kind, settings = CONFIGS[name]
     torch.manual_seed(0)
     model: PreTrainedModel = AutoModelForCausalLM.from_config(kind(vocab_size=vocab_size, **ENDS, **settings))
+    return model.eval()
+
+
+def tiny_gemma3_with_images(vocab_size: int) -> PreTrainedModel:
+    """As Gemma 3 of 4B and above comes: a decoder and, beside it, a tower for images with layers of the same names."""
+    torch.manual_seed(0)
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = Gemma3Config(
+        text_config=SHAPE | {"head_dim": 16, "sliding_window": 24, "vocab_size": vocab_size} | ENDS,
+        vision_config=vision | {"image_size": 28, "patch_size": 14},
+        image_token_index=vocab_size - 1,
+        boi_token_index=vocab_size - 2,
+        eoi_token_index=vocab_size - 3,
+    )
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     return model.eval()
