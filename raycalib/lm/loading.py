@@ -10,6 +10,7 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -129,10 +130,31 @@ def load_empty(source: ModelSource) -> PreTrainedModel:
     return _load(source, "auto", device_map="meta")
 
 
+def build_empty(source: ModelSource) -> PreTrainedModel:
+    """The model's modules as its configuration alone says, with tensors on no device; no file of weights is needed.
+
+    Raises:
+        ModelError: it cannot be built.
+    """
+    refuse_code(source)
+    try:
+        with without_reports(), torch.device("meta"):
+            config = AutoConfig.from_pretrained(
+                source.path,
+                local_files_only=source.is_local,
+                revision=source.revision or "main",
+                trust_remote_code=False,
+            )
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"model: {source.described} cannot be loaded: {_first_line(error)}") from error
+    return model.eval()
+
+
 def _load(source: ModelSource, dtype: torch.dtype | Literal["auto"], **more: Any) -> PreTrainedModel:
     refuse_code(source)
     try:
-        with _without_reports():
+        with without_reports():
             model, info = AutoModelForCausalLM.from_pretrained(
                 source.path,
                 dtype=dtype,
@@ -152,7 +174,7 @@ def _load(source: ModelSource, dtype: torch.dtype | Literal["auto"], **more: Any
 
 
 @contextmanager
-def _without_reports() -> Iterator[None]:
+def without_reports() -> Iterator[None]:
     """Within, transformers shows neither bars nor its table of keys, which are an error of ours in one line."""
     logging.disable_progress_bar()
     before = logging.get_verbosity()

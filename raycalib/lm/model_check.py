@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from raycalib.lm.architecture import check_scored, check_targets
-from raycalib.lm.loading import load_empty, load_tokenizer
+from raycalib.lm.architecture import check_layers, check_scored, check_targets
+from raycalib.lm.loading import build_empty, load_empty, load_tokenizer, without_reports
 from raycalib.lm.model_files import check_files, find_folder, has_tokenizer, read_settings
 from raycalib.lm.names import ModelSource
 from raycalib.lm.remote_code import refuse_code
@@ -14,13 +14,13 @@ from raycalib.lm.tokenizer_check import check_rows
 def check_model(source: ModelSource, *, is_scored: bool = True, lora_targets: Collection[str] = ()) -> None:
     """Checks a model's configuration, tokenizer, names and shapes of tensors; no weight is read, so it takes a second.
 
-    Of a hub id, what the cache holds is checked; workers check the rest when they load it, and each time whether the
-    weights are finite, which only reading them shows.
+    Of a hub id whose weights are not in the cache yet, the configuration alone says what is in the model; workers check
+    the rest when they load it, and each time whether the weights are finite, which only reading them shows.
 
     Args:
         source: of the model, its revision looked up.
         is_scored: its query is to be asked, or its states are read; not of a judge.
-        lora_targets: linear layers that are to be tuned; none where nothing is.
+        lora_targets: linear layers that are to be tuned, so that packed texts are read; none where nothing is.
 
     Raises:
         ModelError: it cannot be used, with the cause and the remedy in one line.
@@ -33,12 +33,13 @@ def check_model(source: ModelSource, *, is_scored: bool = True, lora_targets: Co
     here = replace(source, path=str(folder), is_local=True, revision=None)
     tokenizer = load_tokenizer(here) if source.is_local or has_tokenizer(folder) else None
     # Where the files are quantized, the loader may need a GPU to say what belongs where.
-    if files is None or read_settings(here, "config.json").get("quantization_config"):
-        return
-    model = load_empty(here)
+    is_read = files is not None and not read_settings(here, "config.json").get("quantization_config")
+    model = load_empty(here) if is_read else build_empty(here)
     if is_scored:
         check_scored(model, source)
     if lora_targets:
         check_targets(model, lora_targets)
+        with without_reports():
+            check_layers(model, source)
     if tokenizer is not None:
         check_rows(tokenizer, model, source)

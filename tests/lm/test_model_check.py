@@ -24,7 +24,9 @@ from raycalib.errors import ModelError
 from raycalib.lm.loading import load_as_stored, load_causal_lm, load_empty, load_tokenizer
 from raycalib.lm.lora_settings import ALL_LINEAR_TARGETS, ATTENTION_TARGETS
 from raycalib.lm.model_check import check_model
+from raycalib.lm.model_files import read_settings
 from raycalib.lm.names import ModelSource, find_model
+from tests.lm.architectures import tiny_model
 
 WEIGHTS = "model.safetensors"
 LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4000000\n"
@@ -32,6 +34,11 @@ LFS = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 
 
 def source_of(directory: Path) -> ModelSource:
     return find_model(str(directory))
+
+
+def here(directory: Path) -> ModelSource:
+    """A directory that may have no weights yet."""
+    return ModelSource(name="m", path=str(directory), is_local=True)
 
 
 def refusal(do: Callable[[ModelSource], object], directory: Path) -> str:
@@ -217,14 +224,82 @@ def test_granite_is_whole(tiny_llama, tmp_path: Path) -> None:
 
 
 def test_of_a_hub_id_what_the_cache_holds_is_checked(tiny_model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A snapshot without weights is left to the workers, who fetch them; one with bad weights is refused."""
+    """Of a snapshot without weights the configuration is checked; one with bad weights is refused."""
     source = ModelSource(name="org/model", path="org/model", is_local=False, revision="0" * 40)
     monkeypatch.setattr("raycalib.lm.model_check.refuse_code", lambda source: None)
     monkeypatch.setattr("raycalib.lm.model_check.find_folder", lambda source: tiny_model_dir)
+    read = read_settings
+    monkeypatch.setattr(
+        "raycalib.lm.model_files.read_settings",
+        lambda asked, name: read(here(tiny_model_dir), name),  # the hub is not asked
+    )
     check_model(source)
     rewrite(tiny_model_dir, lambda t: {name: x for name, x in t.items() if "norm" not in name})
     with pytest.raises(ModelError, match="5 tensors of LlamaForCausalLM not in the files"):
         check_model(source)
     (tiny_model_dir / WEIGHTS).unlink()
-    monkeypatch.setattr("raycalib.lm.model_files.read_settings", lambda source, name: {})
+    check_model(source, lora_targets=ATTENTION_TARGETS)
+    with pytest.raises(ModelError, match=r"c_attn are not all in the model, a LlamaForCausalLM"):
+        check_model(source, lora_targets=("c_attn",))
+    monkeypatch.setattr(LlamaForCausalLM, "get_output_embeddings", lambda self: None)
+    with pytest.raises(ModelError, match=r"LlamaForCausalLM, whose query cannot be scored"):
+        check_model(source)
+
+
+def test_of_quantized_files_the_configuration_is_checked(tiny_model_dir: Path) -> None:
+    configure(tiny_model_dir, "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+    with pytest.raises(ModelError, match=r"c_attn are not all in the model, a LlamaForCausalLM"):
+        check_model(source_of(tiny_model_dir), lora_targets=("c_attn",))
+
+
+HYBRIDS: dict[str, tuple[str, dict[str, object]]] = {
+    "lfm2": ("layers of the kind conv,", {"layer_types": ["conv", "full_attention"]}),
+    "jamba": ("layers of the kind linear_attention,", {"attn_layer_period": 2, "attn_layer_offset": 1}),
+    "granitemoehybrid": (
+        "layers of the kind linear_attention,",
+        {"layer_types": ["mamba", "attention"], "num_local_experts": 0, "mamba_n_heads": 4, "mamba_d_head": 16},
+    ),
+    "falcon_h1": ("layers of the kind hybrid,", {"mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16}),
+    "gpt_oss": ("its attention has sinks,", {"num_local_experts": 4, "head_dim": 16}),
+}
+TINY = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+def hub_snapshot(directory: Path, monkeypatch: pytest.MonkeyPatch, family: str, **more: object) -> ModelSource:
+    """Of a model that nothing but the configuration is fetched of."""
+    config = AutoConfig.for_model(family, vocab_size=64, num_key_value_heads=2, **TINY | more)
+    config.save_pretrained(directory)
+    read = read_settings
+    for module in ("model_files", "remote_code"):
+        monkeypatch.setattr(f"raycalib.lm.{module}.read_settings", lambda asked, name: read(here(directory), name))
+    monkeypatch.setattr("raycalib.lm.model_check.find_folder", lambda source: directory)
+    return ModelSource(name="org/model", path="org/model", is_local=False, revision="0" * 40)
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_layers_that_read_packed_texts_into_one_another_are_refused_before_anything_is_fetched(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, more = HYBRIDS[family]
+    source = hub_snapshot(tmp_path, monkeypatch, family, **more)
+    check_model(source)  # its answers and its query are read text by text
+    with pytest.raises(ModelError) as raised:
+        check_model(source, lora_targets=ATTENTION_TARGETS)
+    assert f"and cannot be tuned: it{'s' * said.startswith('its')} " in str(raised.value)
+    assert said.removeprefix("its ") in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_class_of_hybrids_with_layers_of_attention_alone_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Granite 4 Micro is one."""
+    more = HYBRIDS["granitemoehybrid"][1] | {"layer_types": ["attention", "attention"]}
+    check_model(hub_snapshot(tmp_path, monkeypatch, "granitemoehybrid", **more), lora_targets=ATTENTION_TARGETS)
+
+
+def test_attention_that_cannot_be_replaced_is_refused_for_tuning(tiny_llama, tmp_path: Path) -> None:
+    source = saved(tiny_model("falcon", len(tiny_llama[1])), tiny_llama, tmp_path)
     check_model(source)
+    with pytest.raises(ModelError, match=r"a FalconForCausalLM and cannot be tuned: its attention cannot be replaced"):
+        check_model(source, lora_targets=("query_key_value",))
