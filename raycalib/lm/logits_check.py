@@ -1,5 +1,7 @@
 """Checks once per load that query logits are those of the model's own forward pass."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -8,7 +10,7 @@ from raycalib.errors import ModelError
 from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import pad_token_id
-from raycalib.lm.logits import final_states, head_of, label_logits
+from raycalib.lm.logits import final_states, head_of, label_logits, model_logits
 from raycalib.prompts import query_text
 
 QUERIES = (
@@ -38,15 +40,18 @@ def check_query_logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
     head_of(model)  # its own error names what is missing
     try:
         own = [_plain(model, ids) for ids in texts]
-        alone = [_rebuilt(model, [ids], pad_id, labels)[0] for ids in texts]
-        padded = list(_rebuilt(model, texts, pad_id, labels))
+        alone = [_rebuilt(model, [ids], pad_id, labels) for ids in texts]
+        padded = _rebuilt(model, texts, pad_id, labels)
     except UNREADABLE as error:
         if is_out_of_memory(error):
             raise
         raise cannot_be_read(model, error) from error
-    for found, tolerance in ((alone, TOLERANCE), (padded, PADDED_TOLERANCE)):
-        for row, expected in zip(found, own, strict=True):
-            check_logits(model, row, expected[labels], float(expected.abs().max()), tolerance[model.dtype])
+    for place, expected in enumerate(own):
+        largest = float(expected.abs().max())
+        for found, at, allowed in ((alone[place], 0, TOLERANCE), (padded, place, PADDED_TOLERANCE)):
+            tolerance = allowed[model.dtype]
+            check_logits(model, found.of_labels[at], expected[labels], largest, tolerance)
+            check_logits(model, found.of_all[at], expected, largest, tolerance)
 
 
 def _plain(model: PreTrainedModel, ids: list[int]) -> Tensor:
@@ -55,10 +60,19 @@ def _plain(model: PreTrainedModel, ids: list[int]) -> Tensor:
     return logits.float()
 
 
-def _rebuilt(model: PreTrainedModel, texts: list[list[int]], pad_id: int, labels: list[int]) -> Tensor:
-    """(B, 2) float32 query logits of hidden states, as they are scored."""
-    states = final_states(model, texts, pad_id)
-    return label_logits(model, states[torch.arange(len(texts)), [len(text) - 1 for text in texts]], labels)
+class _Rebuilt(NamedTuple):
+    """Of B texts: (B, 2) float32 query logits as they are scored, and (B, V) of all tokens.
+
+    Two logits near zero say little of a rule that scales or bounds them; the largest of all tokens' say most.
+    """
+
+    of_labels: Tensor
+    of_all: Tensor
+
+
+def _rebuilt(model: PreTrainedModel, texts: list[list[int]], pad_id: int, labels: list[int]) -> _Rebuilt:
+    states = final_states(model, texts, pad_id)[torch.arange(len(texts)), [len(text) - 1 for text in texts]]
+    return _Rebuilt(label_logits(model, states, labels), model_logits(model, states))
 
 
 def check_logits(model: PreTrainedModel, found: Tensor, own: Tensor, largest: float, tolerance: float) -> None:

@@ -61,6 +61,29 @@ def test_a_rule_that_is_not_known_is_refused_before_the_first_row(
         QueryScorer(tiny_model(name, len(tiny_llama[1])), tiny_llama[1])
 
 
+@every
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_right_models_pass_in_every_dtype(name: str, dtype: torch.dtype, tiny_llama: TinyLlama) -> None:
+    check_query_logits(tiny_model(name, len(tiny_llama[1])).to(dtype), tiny_llama[1])
+
+
+@pytest.mark.parametrize("name", ["granite", "cohere", "hyperclovax", "gemma2"])
+def test_a_rule_that_is_not_known_is_seen_by_all_logits_where_the_labels_are_near_zero(
+    name: str, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16, whose rounding would hide it in the two labels' logits alone."""
+    tokenizer = tiny_llama[1]
+    model = tiny_model(name, len(tokenizer)).to(torch.bfloat16)
+    with torch.no_grad():
+        head = model.get_output_embeddings()
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())  # the embedding may be tied to it
+        head.weight[list(query_label_tokens(tokenizer))] *= 1e-3
+    check_query_logits(model, tokenizer)
+    monkeypatch.setattr("raycalib.lm.logits.logit_rule", lambda model: LogitRule())
+    with pytest.raises(ModelError, match=r"makes its logits of hidden states in a way that raycalib does not know"):
+        check_query_logits(model, tokenizer)
+
+
 def test_logits_that_are_not_finite_on_a_plain_query_are_refused(tiny_llama: TinyLlama) -> None:
     model = copy.deepcopy(tiny_llama[0])
     with torch.no_grad():
