@@ -11,7 +11,7 @@ from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import LORA_PROMPT, TUNED
 from raycalib.judging import STRING_GRADERS
 from raycalib.lm.loading import pin_revision
-from raycalib.lm.logits import LOGITS_VERSION
+from raycalib.lm.logits import LETTERS_VERSION, LOGITS_VERSION
 from raycalib.lm.model_check import check_model
 from raycalib.lm.names import DtypeName, ModelSource, find_model
 from raycalib.lm.query_tokens import query_limit
@@ -251,6 +251,7 @@ class Pipeline:
             config=self._worker_config(model),
             identity=self._identity(model)
             | {"max_new_tokens": self.config.max_new_tokens}
+            | ({} if self.dtype == "float32" else {"letters": LETTERS_VERSION})
             | self.config.engine.identity(),
             schema=ANSWER,
             needs_model=True,

@@ -14,6 +14,9 @@ from raycalib.lm.batching import pad_right
 LOGITS_VERSION = "own-1"
 """Of how logits and likelihoods are computed; part of what tells stored ones from others."""
 
+LETTERS_VERSION = "float32"
+"""The same of the options' letters, in which models of 16 bits differ from before."""
+
 MULTIPLIERS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
 """Of a configuration: what logits are multiplied by (Cohere, Falcon-H1, Muse)."""
 DIVISORS = ("logits_scaling", "logits_mup_width_multiplier")

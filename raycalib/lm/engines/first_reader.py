@@ -1,9 +1,10 @@
 """Reads texts up to the logits of their first new tokens."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
 
 from raycalib.lm.batching import pad_left
@@ -37,3 +38,20 @@ class FirstReader:
             self._reads.widen()
         logits: Tensor = out.logits[:, -1]
         return logits
+
+    def logits_and_states(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor | None]:
+        """(B, V) logits behind each text, and the (B, H) final hidden states that the model made them of.
+
+        None in their place where the model does not call what it names as its decoder.
+        """
+        kept: list[Tensor] = []
+
+        def keep(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+            kept.append(output.last_hidden_state[:, -1])
+
+        # Of a decoder in a larger part (OPT's, Gemma 3's beside a tower), the inner one is called for sure.
+        hook = self.model.get_decoder().register_forward_hook(keep)
+        try:
+            return self.logits(texts, None), kept[0] if kept else None
+        finally:
+            hook.remove()

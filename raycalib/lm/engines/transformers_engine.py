@@ -5,6 +5,7 @@ from dataclasses import replace
 from string import ascii_lowercase
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, tokens_at_once
@@ -17,9 +18,11 @@ from raycalib.lm.engines.own_cache import decode_together
 from raycalib.lm.engines.requests import Generation, GenerationRequest, TokenCounts, failed_generation, or_not_finite
 from raycalib.lm.label_tokens import letter_tokens
 from raycalib.lm.loading import pad_token_id
+from raycalib.lm.logits import label_logits
 from raycalib.lm.window import FittedText, context_window, fit_left
 
 USUAL_OPTIONS = 10
+SHORT_DTYPES = (torch.bfloat16, torch.float16)
 
 
 class GreedyGenerator:
@@ -113,8 +116,7 @@ class GreedyGenerator:
 
     def _read_letters(self, choices: Sequence[tuple[list[int], int]]) -> list[Generation]:
         texts = [ids for ids, _ in choices]
-        logits = self._reader.logits(texts, None).float()
-        letters = (logits[:, self._letters] - logits.logsumexp(dim=-1, keepdim=True)).tolist()
+        logits, letters = self._first_logits(texts)
         n_tokens = sum(map(len, texts))
         self.counts.tokens_read += n_tokens
         self.counts.tokens_generated += len(texts)
@@ -135,3 +137,19 @@ class GreedyGenerator:
                 choice.ids, choice.gains, choice.margins, letters, choices, strict=True
             )
         ]
+
+    def _first_logits(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, list[list[float]]]:
+        """(B, V) float32 logits behind each text, and the letters' log-probabilities.
+
+        A head of 16 bits rounds logits of 16 to 32 to steps of 0.125, so that options tie: those of letters are made
+        again, as those of the query are. What is answered stays what the model's own logits say.
+        """
+        if self.model.dtype not in SHORT_DTYPES:
+            logits = self._reader.logits(texts, None).float()
+            letters = logits[:, self._letters]
+            return logits, (letters - logits.logsumexp(dim=-1, keepdim=True)).tolist()
+        rounded, states = self._reader.logits_and_states(texts)
+        logits = rounded.float()
+        letters = logits[:, self._letters] if states is None else label_logits(self.model, states, self._letters)
+        whole = logits.index_copy(1, torch.tensor(self._letters, device=logits.device), letters)
+        return logits, (letters - whole.logsumexp(dim=-1, keepdim=True)).tolist()

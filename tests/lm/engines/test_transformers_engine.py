@@ -1,6 +1,7 @@
 """The answers do not depend on who else is in the batch, on memory, or on the kind of cache."""
 
 import copy
+from functools import partial
 from itertools import product
 import random
 from typing import Any
@@ -22,7 +23,10 @@ from raycalib.lm.engines import decoding, transformers_engine
 from raycalib.lm.engines.kv_rows import KvRows, has_simple_cache
 from raycalib.lm.engines.memory import TOO_LARGE
 from raycalib.lm.generation import Generation, GenerationRequest, GreedyGenerator
+from raycalib.lm.label_tokens import letter_tokens
+from raycalib.lm.logits import logit_rule
 from raycalib.prompts import choice_context, open_ended_context
+from tests.lm.architectures import CONFIGS, tiny_gemma3_with_images, tiny_model
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 MAX_NEW_TOKENS = 12
@@ -295,3 +299,63 @@ def test_recurrent_layers_need_their_own_cache(tiny_llama: TinyLlama) -> None:
 
     assert has_simple_cache(tiny_llama[0])
     assert not has_simple_cache(Holder())  # type: ignore[arg-type]
+
+
+CHOICES = [
+    choice_context(f"What is the capital of {place}?", ["Paris", "Rome", "Lima", "Tokyo"]) + "\nAnswer:"
+    for place in ("France", "Italy", "Peru", "Japan")
+]
+
+
+def letters_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> list[Generation]:
+    requests = [GenerationRequest(text, n_options=4, kept="Answer:") for text in CHOICES]
+    return GreedyGenerator(model, tokenizer, MAX_NEW_TOKENS).generate(requests)
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "gemma3_with_images"])
+def test_letters_of_a_model_of_16_bits_are_not_rounded_by_its_head(name: str, tiny_llama: TinyLlama) -> None:
+    """The yardstick is the same model with nothing rounded but its states, which are read at the head's door."""
+    tokenizer = tiny_llama[1]
+    make = tiny_gemma3_with_images if name == "gemma3_with_images" else partial(tiny_model, name)
+    model = make(len(tokenizer)).to(torch.bfloat16)
+    found = letters_of(model, tokenizer)
+    letters = letter_tokens(tokenizer, "abcd")
+    for text, generation in zip(CHOICES, found, strict=True):
+        ids = torch.tensor([tokenizer(text)["input_ids"]])
+        with torch.no_grad():
+            states = model.base_model(input_ids=ids).last_hidden_state[0, -1].double()
+            weight = model.get_output_embeddings().weight[letters].double()
+            exact = logit_rule(model).apply(weight @ states)
+            rounded = model(input_ids=ids).logits[0, -1]
+        logs = torch.tensor(generation.option_log_likelihoods, dtype=torch.float64)
+        # Batches round states a little differently; between letters, a rounded head is off by more.
+        torch.testing.assert_close(logs - logs[0], exact - exact[0], rtol=0.02, atol=0.02 * float(exact.abs().max()))
+        assert not torch.equal(logs.float() - logs[0].float(), (rounded[letters] - rounded[letters[0]]).float())
+        assert generation.output.strip() == tokenizer.decode([int(rounded.argmax())]).strip()
+
+
+def test_letters_of_a_head_that_ties_them_differ_by_their_states(tiny_llama: TinyLlama) -> None:
+    """Logits near 20, where bfloat16 has steps of 0.125, and letters that differ by a tenth of that."""
+    model, tokenizer = copy.deepcopy(tiny_llama[0]), tiny_llama[1]
+    letters = letter_tokens(tokenizer, "abcd")
+    ids = torch.tensor([tokenizer(CHOICES[0])["input_ids"]])
+    with torch.no_grad():
+        state = model.model(input_ids=ids).last_hidden_state[0, -1]
+        towards = 20 * state / state.square().sum()
+        for place, token in enumerate(letters):
+            model.lm_head.weight[token] = towards
+            model.lm_head.weight[token, int(state.abs().argmax())] *= 1 + 0.004 * place
+    generation = letters_of(model.to(torch.bfloat16), tokenizer)[0]
+    assert len(set(generation.option_log_likelihoods)) > 2
+    with torch.no_grad():
+        rounded = model(input_ids=ids).logits[0, -1, letters]
+    assert len(set(rounded.tolist())) < len(set(generation.option_log_likelihoods))
+
+
+def test_letters_of_a_model_in_float32_stay_what_they_were(tiny_llama: TinyLlama) -> None:
+    model, tokenizer = tiny_llama
+    letters = letter_tokens(tokenizer, "abcd")
+    for text, generation in zip(CHOICES, letters_of(model, tokenizer), strict=True):
+        with torch.no_grad():
+            logs = model(input_ids=torch.tensor([tokenizer(text)["input_ids"]])).logits[0, -1].log_softmax(-1)
+        assert generation.option_log_likelihoods == pytest.approx(logs[letters].tolist(), abs=1e-5)
