@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from raycalib.errors import LossNotFiniteError, ModelError
+from raycalib.errors import ModelError
 from raycalib.lm.adapters_off import adapters_off
 from raycalib.lm.batching import length_batches, tokens_at_once
 from raycalib.lm.engines.memory import TokenBudget, in_batches
@@ -109,26 +109,3 @@ def _read(
     rows = [reference.rows[member] for member in members]
     found = engine.read(collate_reference(rows).to(world.device), "kl_states")
     return found.to(reference.dtype).cpu().split([row.n_target for row in rows])
-
-
-def rows_left_out(
-    reference: ReferenceStates, needed: Sequence[int], world: World, say: Callable[[str], None]
-) -> frozenset[int]:
-    """Rows whose states are not finite: nothing can be learned from them; all workers call it together.
-
-    Raises:
-        LossNotFiniteError: they are half of all rows or more.
-    """
-    bad = world.from_first(lambda: reference.not_finite(needed))
-    if not bad:
-        return frozenset()
-    names = ", ".join(reference.rows[member].row_id for member in bad[:3])
-    line = (
-        f"{len(bad):,} of {len(needed):,} training rows have states of the base model that are not finite (NaN or "
-        f"infinite; {names})"
-    )
-    if 2 * len(bad) >= len(needed):
-        raise LossNotFiniteError(f"tuning: {line}; use --dtype float32, or look at the model's weights")
-    if world.is_first:
-        say(f"{line}: they are left out; try --dtype float32, and look at these rows")
-    return frozenset(bad)

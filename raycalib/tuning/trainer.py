@@ -24,11 +24,12 @@ from raycalib.tuning.deepspeed_engine import make_engine, splits_weights
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 from raycalib.tuning.layout_check import check_layout, check_tuned_logits, first_finite_row
+from raycalib.tuning.left_out import rows_left_out
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.pace import Pace, peak_memory_gib
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.reference import ReferenceStates
-from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing, rows_left_out
+from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing
 from raycalib.tuning.schedule import learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
@@ -140,12 +141,12 @@ class Tuner:
         check_tuned_logits(self.engine, self.objective, example, world.device)
         splits = splits_weights(settings, world)
         self.validation = Validation(data.val, self.engine, self.objective, world, splits, self.hooks.say)
-        self.left_out: frozenset[int] = frozenset()
-        if settings.kl_weight > 0:
-            needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
-            budget = None if splits else TokenBudget(TOKENS_PER_PASS)
-            compute_missing(self.reference, needed, self.engine, self.objective, world, self.hooks.show, budget)
-            self.left_out = rows_left_out(self.reference, needed, world, self.hooks.say)
+        needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
+        budget = None if splits else TokenBudget(TOKENS_PER_PASS)
+        stored, shared = settings.kl_weight > 0, (self.engine, self.objective, world)
+        if stored:
+            compute_missing(self.reference, needed, *shared, self.hooks.show, budget)
+        self.left_out = rows_left_out(self.reference, needed, *shared, self.hooks.say, budget, has_states=stored)
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step
@@ -283,10 +284,6 @@ class Tuner:
         self.world.barrier()
         self.last_checkpoint = step
         return state
-
-    def validation_margins(self) -> np.ndarray:
-        """(n,) float64 log-odds that the validation answers are correct; all workers call it together."""
-        return self.validation.margins()
 
 
 def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Probe | None:

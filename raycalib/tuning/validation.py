@@ -44,23 +44,7 @@ class Validation:
 
     def margins(self) -> np.ndarray:
         """(n,) float64 log-odds that the validation answers are correct."""
-        mine = list(self.rows[self.world.rank :: self.world.size])
-        lengths = {place: len(row.query_ids) for place, row in enumerate(mine)}
-
-        def read(places: list[int]) -> list[float]:
-            batch = collate([mine[place] for place in places], with_kl=False).to(self.world.device)
-            logits = self.engine.read(batch, "query_logits").double()
-            margins: list[float] = (logits[:, 1] - logits[:, 0]).cpu().tolist()
-            return margins
-
-        if self.budget is not None:
-            found = in_batches(lengths, self.budget, read, self._at_once)
-        else:
-            batches = list(length_batches(list(lengths.values()), self._at_once(EVALUATION_TOKENS)))
-            found = {place: margin for batch in batches for place, margin in zip(batch, read(batch), strict=True)}
-            for _ in range(max(self.world.gather([len(batches)])) - len(batches)):  # ZeRO-3 gathers weights in each
-                self.engine.read(collate([self.rows[0]], with_kl=False).to(self.world.device), "query_logits")
-        return np.array(self.world.gather([_fitting(found[place], row) for place, row in enumerate(mine)]))
+        return read_margins(self.rows, self.engine, self.world, self.budget)
 
     def judged(self) -> tuple[np.ndarray, np.ndarray]:
         """Log-odds and labels of the rows that the run is selected by.
@@ -94,8 +78,42 @@ class Validation:
             f"those of {len(bad):,} of {len(self.rows):,} val_select rows{names}; {remedy}"
         )
 
-    def _at_once(self, tokens: int) -> int:
-        return tokens_at_once(tokens, self.world.device)
+
+def read_margins(
+    rows: Sequence[TuningRow], engine: TrainingEngine, world: World, budget: TokenBudget | None
+) -> np.ndarray:
+    """(n,) float64 log-odds that the rows' answers are correct, shared out among the workers, which all call it.
+
+    Args:
+        rows: of all workers.
+        engine: reads them.
+        world: this worker's place.
+        budget: of a pass, which becomes smaller where memory runs out; None where workers must make the same number of
+            passes.
+
+    Raises:
+        ModelError: a row does not fit into memory alone.
+    """
+    mine = list(rows[world.rank :: world.size])
+    lengths = {place: len(row.query_ids) for place, row in enumerate(mine)}
+
+    def at_once(tokens: int) -> int:
+        return tokens_at_once(tokens, world.device)
+
+    def read(places: list[int]) -> list[float]:
+        batch = collate([mine[place] for place in places], with_kl=False).to(world.device)
+        logits = engine.read(batch, "query_logits").double()
+        margins: list[float] = (logits[:, 1] - logits[:, 0]).cpu().tolist()
+        return margins
+
+    if budget is not None:
+        found = in_batches(lengths, budget, read, at_once)
+    else:
+        batches = list(length_batches(list(lengths.values()), at_once(EVALUATION_TOKENS)))
+        found = {place: margin for batch in batches for place, margin in zip(batch, read(batch), strict=True)}
+        for _ in range(max(world.gather([len(batches)])) - len(batches)):  # ZeRO-3 gathers weights in each
+            engine.read(collate([rows[0]], with_kl=False).to(world.device), "query_logits")
+    return np.array(world.gather([_fitting(found[place], row) for place, row in enumerate(mine)]))
 
 
 def _fitting(margin: float | None, row: TuningRow) -> float:

@@ -1,5 +1,6 @@
 """The rows that are tuned on, and what became of the others."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,32 @@ def test_another_fault_is_tried_again(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RuntimeError, match="reset"):
         tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     assert not job.place.exists(tuning.FAILURE)
+
+
+def test_rows_without_finite_logits_of_the_base_model_are_counted(
+    tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    for part in tiny_llama:
+        part.save_pretrained(tmp_path)
+    model = copy.deepcopy(tiny_llama[0])
+    others = set(tiny_llama[1](f"{SHORT} Rome")["input_ids"])
+    (first, *_) = [token for token in tiny_llama[1](" Madrid")["input_ids"] if token not in others]
+    with torch.no_grad():
+        model.model.embed_tokens.weight[first] = torch.nan
+    monkeypatch.setattr(tuning, "load_causal_lm", lambda *arguments: model)
+    rows = [
+        row(split, label, row_id=f"{split}{label}{place}")
+        for split in ("train", "val_select")
+        for label in (0, 1)
+        for place in range(2)
+    ]
+    rows[1]["answer"] = "Madrid"
+    job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
+    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    found = finished(job.place, job.key)
+    assert found is not None
+    assert {name: found.manifest.counts[name] for name in ("train", "not_finite")} == {"train": 4, "not_finite": 1}
 
 
 @pytest.mark.parametrize("lost", ["adapter/adapter_model.safetensors", "adapter", "training.json"])

@@ -78,4 +78,4 @@ def test_scores_are_those_that_the_run_selected_by(tiny_llama: TinyLlama, tmp_pa
     found = worker.process(rows)
     assert [row["error"] for row in found] == [None] * len(rows)
     margins = np.array([row["logit_yes"] - row["logit_no"] for row in found])[10:]
-    np.testing.assert_allclose(margins, tuner.validation_margins(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(margins, tuner.validation.margins(), rtol=1e-4, atol=1e-5)

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from peft.tuners.lora import LoraLayer
@@ -12,6 +13,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import LossNotFiniteError
 from raycalib.storage import Location
+from raycalib.tuning import left_out
 from raycalib.tuning.batches import TuningRow
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.trainer import Hooks, Tuner, TuningData
@@ -23,7 +25,9 @@ BROKEN = 20
 """A token that no toy row has."""
 
 
-def tuner_of(tiny: TinyLlama, train: list[TuningRow], val: list[TuningRow], place: Path, said: list[str]) -> Tuner:
+def tuner_of(
+    tiny: TinyLlama, train: list[TuningRow], val: list[TuningRow], place: Path, said: list[str], **more: Any
+) -> Tuner:
     model = copy.deepcopy(tiny[0])
     with torch.no_grad():
         model.model.embed_tokens.weight[BROKEN] = torch.nan
@@ -31,7 +35,7 @@ def tuner_of(tiny: TinyLlama, train: list[TuningRow], val: list[TuningRow], plac
         model,
         tiny[1],
         TuningData(train=train, val=val),
-        replace(SETTINGS, steps=4, eval_every=2),
+        replace(SETTINGS, steps=4, eval_every=2, **more),
         seed=1,
         checkpoints=Location(str(place)),
         key="k",
@@ -56,6 +60,47 @@ def test_a_training_row_without_finite_states_is_left_out_and_said(tiny_llama: T
     assert (state.step, tuner.left_out) == (4, frozenset({0}))
     assert any("training rows have states" in line and "broken" in line for line in said)
     assert all(bool(torch.isfinite(part).all()) for part in tuner.engine.weights().values())
+
+
+def broken_query(row: TuningRow) -> TuningRow:
+    """The same row with such a word behind its question, which the text of the right answer does not have."""
+    shared = sum(one == other for one, other in zip(row.query_ids, row.kl_ids, strict=False))
+    ids = list(row.query_ids)
+    ids[shared + 1] = BROKEN
+    return replace(row, row_id="broken", query_ids=tuple(ids))
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"kl_decay": 0.0}, {"method": "lora"}, {"method": "probe"}], ids=["both", "no kl", "lora", "probe"]
+)
+def test_a_training_row_without_finite_query_logits_is_left_out_and_said(
+    tiny_llama: TinyLlama, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    """Its states on the text of the right answer are finite, or not looked at."""
+    rows = toy_rows(tiny_llama[1])
+    said: list[str] = []
+    train = [broken_query(rows[0]), *rows[1:10]]
+    tuner = tuner_of(tiny_llama, train, rows[10:], tmp_path, said, **more)
+    state = tuner.run()
+    assert (state.step, tuner.left_out) == (4, frozenset({0}))
+    assert sum("training rows have states or query logits" in line and "broken" in line for line in said) == 1
+    assert all(bool(torch.isfinite(part).all()) for part in tuner.engine.weights().values())
+
+
+def test_what_the_base_model_has_no_logits_for_is_looked_at_once_per_dataset(
+    tiny_llama: TinyLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = toy_rows(tiny_llama[1])
+    train = [broken_query(rows[0]), *rows[1:10]]
+    first = tuner_of(tiny_llama, train, rows[10:], tmp_path, [])
+
+    def not_again(*arguments: object) -> None:
+        raise AssertionError("the rows are read again")
+
+    monkeypatch.setattr(left_out, "read_margins", not_again)
+    assert tuner_of(tiny_llama, train, rows[10:], tmp_path, []).left_out == first.left_out == frozenset({0})
+    with pytest.raises(AssertionError, match="read again"):
+        tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path, [])
 
 
 def test_training_rows_of_which_most_have_none_end_the_run_before_it_starts(
@@ -91,11 +136,11 @@ def test_passes_shrink_where_memory_runs_out_and_come_to_the_same(
     monkeypatch.setattr(CalibrationObjective, "read_states", small)
     parts = tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path / "parts", [])
     torch.testing.assert_close(parts.reference.take(range(10)), whole.reference.take(range(10)))
-    margins = parts.validation_margins()
+    margins = parts.validation.margins()
     assert parts.validation.budget is not None
     assert parts.validation.budget.n_halved > 0
     monkeypatch.undo()
-    np.testing.assert_allclose(margins, whole.validation_margins(), atol=1e-5)
+    np.testing.assert_allclose(margins, whole.validation.margins(), atol=1e-5)
 
 
 def test_a_run_without_an_evaluation_of_finite_log_odds_ends_with_the_rows(

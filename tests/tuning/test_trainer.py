@@ -222,7 +222,7 @@ def test_the_loss_goes_down_on_a_learnable_set(learned: tuple[Tuner, TrainingSta
 def test_the_best_weights_are_put_in_place(learned: tuple[Tuner, TrainingState], tiny_llama: TinyLlama) -> None:
     tuner, state = learned
     set_weights(tuner.objective, state.tensors, "best")
-    margin = tuner.validation_margins()
+    margin = tuner.validation.margins()
     labels = np.array([row.label for row in tuner.data.val])
     assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
     texts = [f"{question(place)}\nAnswer:" for place in PLACES[6:] for _ in range(2)]
@@ -240,7 +240,7 @@ def test_a_step_that_is_worse_does_not_become_the_best(tiny_llama: TinyLlama, tm
     assert nlls[12] > nlls[3]
     assert state.best_step == min(nlls, key=nlls.__getitem__) < 12
     set_weights(tuner.objective, state.tensors, "best")
-    margin, labels = tuner.validation_margins(), np.array([row.label for row in turned])
+    margin, labels = tuner.validation.margins(), np.array([row.label for row in turned])
     assert fit_temperature(margin, labels).nll_after == pytest.approx(state.best_nll, rel=1e-4)
 
 
@@ -253,7 +253,8 @@ def test_only_the_adapter_moves(learned: tuple[Tuner, TrainingState], tiny_llama
     assert all("lora_" in name for name in trainable(tuner.objective))
 
 
-def test_a_loss_that_is_not_finite_names_step_and_rows(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+def test_a_loss_that_becomes_infinite_by_training_names_step_and_rows(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+    """The base model's logits were finite when they were looked at; else the rows are left out: test_not_finite."""
     model = copy.deepcopy(tiny_llama[0])
     settings = replace(SETTINGS, global_batch_size=2, micro_batch_size=1, kl_decay=0.0)
     tuner = make_tuner(tiny_llama, Location(str(tmp_path)), settings, model=model)

@@ -136,7 +136,7 @@ def _tune(job: TuneJob, world: World) -> None:
                 key=job.key,
                 config={"model": job.model.name, "style": job.style, "seed": job.seed, "tuning": asdict(job.settings)},
                 inputs=(job.input_key,),
-                counts=counts,
+                counts=counts | {"not_finite": len(tuner.left_out)},
             ),
             besides=(job.adapter.name, job.head.name, TRAINING),
         )
@@ -153,7 +153,8 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
     """The labelled rows that are tuned and selected on, and what became of all of the job's style.
 
     ``in`` = ``train`` + ``val_select`` + ``other_split`` + ``unscored`` + ``too_long``; of the first two,
-    ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not.
+    ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not. The tuned
+    stage's manifest has ``not_finite`` beside these: so many of ``train`` the base model has no finite numbers for.
     """
     make = tuning_row if job.settings.method == "lora_prompt" else answer_row
     by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
