@@ -34,6 +34,8 @@ def check_model(source: ModelSource, *, is_scored: bool = True, lora_targets: Co
     tokenizer = load_tokenizer(here) if source.is_local or has_tokenizer(folder) else None
     # Where the files are quantized, the loader may need a GPU to say what belongs where.
     is_read = files is not None and not read_settings(here, "config.json").get("quantization_config")
+    if not (is_read or is_scored or lora_targets):  # a judge that vLLM may know and transformers not
+        return
     model = load_empty(here) if is_read else build_empty(here)
     if is_scored:
         check_scored(model, source)

@@ -298,6 +298,14 @@ def test_a_class_of_hybrids_with_layers_of_attention_alone_is_none(
     check_model(hub_snapshot(tmp_path, monkeypatch, "granitemoehybrid", **more), lora_targets=ATTENTION_TARGETS)
 
 
+def test_a_judge_that_only_its_engine_may_know_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = hub_snapshot(tmp_path, monkeypatch, "lfm2", layer_types=["conv", "full_attention"])
+    configure(tmp_path, "config.json", model_type="of_tomorrow", architectures=["OfTomorrow"])
+    check_model(source, is_scored=False)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        check_model(source)
+
+
 def test_attention_that_cannot_be_replaced_is_refused_for_tuning(tiny_llama, tmp_path: Path) -> None:
     source = saved(tiny_model("falcon", len(tiny_llama[1])), tiny_llama, tmp_path)
     check_model(source)
