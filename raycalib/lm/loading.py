@@ -130,11 +130,14 @@ def load_empty(source: ModelSource) -> PreTrainedModel:
     return _load(source, "auto", device_map="meta")
 
 
-def build_empty(source: ModelSource) -> PreTrainedModel:
+def build_empty(source: ModelSource) -> PreTrainedModel | None:
     """The model's modules as its configuration alone says, with tensors on no device; no file of weights is needed.
 
+    Returns:
+        The model; None where its class can only be built with weights, so that who loads them sees what it is.
+
     Raises:
-        ModelError: it cannot be built.
+        ModelError: transformers does not know it, or its configuration is no model's.
     """
     refuse_code(source)
     try:
@@ -148,6 +151,8 @@ def build_empty(source: ModelSource) -> PreTrainedModel:
             model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"model: {source.described} cannot be loaded: {_first_line(error)}") from error
+    except Exception:  # the constructor of any class of transformers, which may want values of its tensors
+        return None
     return model.eval()
 
 

@@ -37,6 +37,8 @@ def check_model(source: ModelSource, *, is_scored: bool = True, lora_targets: Co
     if not (is_read or is_scored or lora_targets):  # a judge that vLLM may know and transformers not
         return
     model = load_empty(here) if is_read else build_empty(here)
+    if model is None:
+        return
     if is_scored:
         check_scored(model, source)
     if lora_targets:

@@ -306,6 +306,24 @@ def test_a_judge_that_only_its_engine_may_know_is_left_to_it(tmp_path: Path, mon
         check_model(source)
 
 
+def test_a_class_that_wants_values_of_its_tensors_is_left_to_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = hub_snapshot(tmp_path, monkeypatch, "llama")
+    made = LlamaForCausalLM.__init__
+
+    def reads(self: LlamaForCausalLM, config: LlamaConfig) -> None:
+        made(self, config)
+        self.lm_head.weight.sum().item()
+
+    check_model(source, lora_targets=ATTENTION_TARGETS)
+    monkeypatch.setattr(LlamaForCausalLM, "__init__", reads)
+    check_model(source, lora_targets=("c_attn",))
+    monkeypatch.setattr(LlamaForCausalLM, "__init__", made)
+    with pytest.raises(ModelError, match="c_attn are not all in the model"):
+        check_model(source, lora_targets=("c_attn",))
+
+
 def test_attention_that_cannot_be_replaced_is_refused_for_tuning(tiny_llama, tmp_path: Path) -> None:
     source = saved(tiny_model("falcon", len(tiny_llama[1])), tiny_llama, tmp_path)
     check_model(source)
