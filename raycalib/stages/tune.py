@@ -17,6 +17,7 @@ from raycalib.stages.worker_lines import WORKER_LINES
 from raycalib.stages.workers.tuning import FAILURE, train_loop
 from raycalib.stages.workers.tuning_log import combo_start
 from raycalib.storage import Location
+from raycalib.tuning.settings import check_workers
 
 FAILURES_PER_COMBO = 3
 STARTS_IN_VAIN = 3
@@ -47,11 +48,14 @@ def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list
 
     Raises:
         StageError: a combo could not be tuned; its checkpoints stay.
+        ConfigError: a setting needs more workers than the cluster gives.
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if missing:
         rows_per_step = min(job.settings.global_batch_size for job in missing)  # each worker has one in every step
         n_workers = cluster.trainers(rows_per_step)
+        for job in missing:
+            check_workers(job.settings, n_workers)
         show(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s): starting")
         _fit(missing, n_workers, out, cluster)
         done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
