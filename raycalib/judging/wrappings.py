@@ -40,7 +40,12 @@ TAG = re.compile(rf"<({'|'.join(NAMES)})>(.*)</\1>", re.IGNORECASE | re.DOTALL)
 BOXED = re.compile(r"\$*\\boxed\{(?:\\text\{)?([a-z]+)\}?\}\$*\.?", re.IGNORECASE)
 
 VERDICT_FIELDS = {*NAMES, "correct", "is_correct", "equivalent", "is_equivalent", "match"}
-SURENESS_FIELDS = {"confidence", "certainty", "probability"}
+OTHER_FIELDS = {
+    "confidence", "certainty", "probability",
+    "why", "reason", "reasoning", "explanation", "rationale", "justification", "comment", "analysis", "thought",
+}  # fmt: skip
+"""How sure it is, and why: in prose or numbers of their own, in which "no" or 0 is no verdict."""
+
 TRUTHS = {
     **dict.fromkeys(("yes", "true", "1", "1.0", "correct", "right"), "yes"),
     **dict.fromkeys(("no", "false", "0", "0.0", "incorrect", "wrong"), "no"),
@@ -137,7 +142,7 @@ def _object(text: str) -> list[tuple[str, Any]] | None:
 def _field(fields: list[tuple[str, Any]]) -> Unwrapped:
     """The one verdict of an object."""
     said = {_word(value) for name, value in fields if name in VERDICT_FIELDS}
-    others = {_truth(value) for name, value in fields if name not in VERDICT_FIELDS | SURENESS_FIELDS} - {""}
+    others = {_truth(value) for name, value in fields if name not in VERDICT_FIELDS | OTHER_FIELDS} - {""}
     if len(said) == 1 and (word := said.pop()) and not QUESTION_FIELDS.intersection(name for name, _ in fields):
         if others - {word}:
             return Unwrapped("", f"the judge's reply is JSON that says {word} and, in another field, the opposite")

@@ -76,7 +76,8 @@ def test_a_long_first_word_is_shown_in_part() -> None:
         ("No (Rome)", 0),
         ("Yes because the answer is Rome", 1), ("No the answer is Rome", 0), ("No, yes would be wrong", 0),
         ("Yes\nVerdict: Yes", 1), ("Yes, no doubt", 1), ("Yes\n\nNo errors found.", 1), ("Yes\u2028because", 1),
-        ('{"response": "yes"}', 1), ('{"verdict": "no", "confidence": 1.0}', 0), ('{"correct": true, "score": 1}', 1),
+        ('{"response": "yes"}', 1), ('{"verdict": "yes", "why": "no"}', 1),
+        ('{"verdict": "no", "confidence": 1.0}', 0), ('{"correct": true, "score": 1}', 1),
         ('["yes"]', 1), ("Yes \U0001f44d", 1), ("No\n\nThe right answer is Rome. Yes would be wrong.", 0),
     ],
 )  # fmt: skip
