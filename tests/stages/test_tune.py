@@ -44,6 +44,14 @@ def job_of(place: Path, rows: list[dict[str, Any]], settings: TuningSettings | N
     return tune_job(model, "float32", "oe", output, settings or TuningSettings(), 137, Location(str(place / "out")))
 
 
+def rows_and_model(place: Path, model: TinyLlama, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A right and a wrong row to train and to select on; the model is saved to be tuned without Ray Train."""
+    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    for part in model:
+        part.save_pretrained(place)
+    return [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+
+
 def test_every_row_of_the_style_is_counted_once(tmp_path: Path, tiny_llama: TinyLlama) -> None:
     rows = [
         row("train"),
@@ -128,10 +136,7 @@ def test_what_is_left_out_or_cut_is_said() -> None:
 def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
     tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
-    for part in tiny_llama:
-        part.save_pretrained(tmp_path)
-    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    rows = rows_and_model(tmp_path, tiny_llama, monkeypatch)
     jobs = [
         job_of(tmp_path, rows, TuningSettings(steps=4, global_batch_size=2, max_tokens=200, lr=lr, log_every=1))
         for lr in (1e30, 1e-3)
@@ -149,10 +154,7 @@ def test_what_would_fail_again_is_not_tried_again_in_the_same_run(
     tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Ray starts the workers anew: they pass the job over, and do the others; another run tries it again."""
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
-    for part in tiny_llama:
-        part.save_pretrained(tmp_path)
-    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    rows = rows_and_model(tmp_path, tiny_llama, monkeypatch)
     bad, good = (
         job_of(tmp_path, rows, TuningSettings(steps=1, global_batch_size=2, max_tokens=200, lr=lr)) for lr in (1, 1e-3)
     )
@@ -218,10 +220,7 @@ def test_rows_without_finite_logits_of_the_base_model_are_counted(
 def test_tuned_files_that_are_lost_are_made_again_from_the_last_checkpoint(
     tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
-    for part in tiny_llama:
-        part.save_pretrained(tmp_path)
-    rows = [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
+    rows = rows_and_model(tmp_path, tiny_llama, monkeypatch)
     job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
     tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     weights = job.adapter.read_bytes("adapter_model.safetensors")
