@@ -49,13 +49,13 @@ def ask(model: Any, tokenizer: Any, questions: list[Row]) -> list[str]:
 
 
 def label(tokenizer: Any, questions: list[Row], answers: list[str]) -> list[Row]:
-    """2. Label: 1 where the answer is the target; and the tokens of the query about it, and of the target told."""
+    """2. Label: 1 where the answer is the target. Also the tokens of two texts: the query, and prompt with target."""
     rows = []
     for question, answer in zip(questions, answers, strict=True):
         prompt, target = question["context"] + question["target_prompt"], question["target"]
         texts = (f"{prompt} {answer}".strip() + QUERY, prompt, f"{prompt} {target}")
         query, asked, told = (tokenizer(text).input_ids for text in texts)
-        places = list(range(len(asked) - 1, len(told) - 1))  # the logits of a token stand at the one before it
+        places = list(range(len(asked) - 1, len(told) - 1))  # a token's logits stand at the token before it
         is_right = answer.casefold() == target.casefold()  # does for names and numbers; longer answers need a judge
         rows.append({"answer": answer, "label": float(is_right), "query": query, "told": told, "target_places": places})
     return rows
@@ -69,7 +69,7 @@ def query_margin(model: Any, rows: list[Row], no_yes: list[int]) -> Tensor:
 
 def with_lora(base: Any) -> tuple[Any, list[nn.Parameter]]:
     """A copy whose linear layers but the head make W x + (alpha / r) B A x, and all A and B, which alone are tuned."""
-    model = copy.deepcopy(base.requires_grad_(False))  # of a large model there is one, whose LoRA is on or off
+    model = copy.deepcopy(base.requires_grad_(False))  # a large model is not copied: its LoRA goes on and off
     torch.manual_seed(SEED)
     weights: list[nn.Parameter] = []
     for linear in [module for module in model.model.modules() if isinstance(module, nn.Linear)]:
