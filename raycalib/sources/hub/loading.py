@@ -72,6 +72,20 @@ def one_file(name: str, directory: Path, hub_split: str, way_out: str) -> Path:
     return found[0]
 
 
+def hub_splits(name: str, hub_id: str, config: str | None) -> list[str]:
+    """The names of a dataset's splits, as the hub has them.
+
+    Raises:
+        DataError: it cannot be asked, with what was tried and the way out.
+    """
+    try:
+        import datasets
+
+        return list(datasets.get_dataset_split_names(hub_id, config))
+    except Exception as error:  # as in load_dataset
+        raise hub_error(name, hub_id, config, None, error) from error
+
+
 def load_dataset(name: str, hub_id: str, config: str | None, revision: str | None, hub_split: str) -> Any:
     """The split as the ``datasets`` package has it.
 

@@ -14,7 +14,7 @@ from raycalib.sources.files.raw_row import RawRow
 from raycalib.sources.hub.columns import fixed, number
 from raycalib.sources.hub.declaration import HubSource, OpenEndedText, StyleText
 from raycalib.sources.hub.item import Item, Refusal, UnusableRowError
-from raycalib.sources.hub.loading import hub_error, hub_table, local_splits, one_file
+from raycalib.sources.hub.loading import hub_splits, hub_table, local_splits, one_file
 from raycalib.sources.own.columns import LEFT_OUT, ColumnNames, OwnColumns, find_columns
 from raycalib.sources.own.conversion import VALIDATION, VALIDATION_NAMES, convert_own_rows, split_of_row
 from raycalib.sources.own.peek import PEEKED_ROWS, Peek, peek
@@ -186,7 +186,7 @@ def open_dataset(name: str, named: ColumnNames, seed: int, data_root: str | None
     label = f"hub:{name}"
     hub_id, _, config = name.partition(":")
     directory = None if data_root is None else Path(data_root).joinpath(*hub_id.split("/"), *filter(None, [config]))
-    splits = _hub_splits(label, hub_id, config or None) if directory is None else local_splits(directory)
+    splits = hub_splits(label, hub_id, config or None) if directory is None else local_splits(directory)
     tables: dict[str, Table] = {}
     for role, hub_split in _roles(splits).items():
         if directory is None:
@@ -209,15 +209,6 @@ def _roles(splits: Sequence[str]) -> dict[str, str]:
     if validation:
         found[VALIDATION] = validation
     return {role: found[role] for role in (TRAIN, VALIDATION, TEST) if found.get(role) in splits}
-
-
-def _hub_splits(label: str, hub_id: str, config: str | None) -> list[str]:
-    try:
-        import datasets
-
-        return list(datasets.get_dataset_split_names(hub_id, config))
-    except Exception as error:  # as in loading.load_dataset
-        raise hub_error(label, hub_id, config, None, error) from error
 
 
 def _subject(item: Item) -> str:
