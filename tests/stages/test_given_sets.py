@@ -16,6 +16,7 @@ from raycalib.stages import given_shards
 from raycalib.stages.given_sets import write_given
 from raycalib.stages.given_shards import SetKey
 from raycalib.stages.output import StageOutput
+from raycalib.stages.workers.labels import label_by_string
 from raycalib.storage import Location, read_shard
 from tests.sources.drawn import write
 from tests.sources.given.paper_layout import answered_facts, write_labels, write_outputs, write_released
@@ -214,6 +215,17 @@ def test_the_papers_layouts_become_stages(tmp_path: Path) -> None:
         check_counts(outputs)
     ids = [[row["row_id"] for row in all_rows(outputs)] for outputs in (labelled, released)]
     assert sorted(ids[0]) == sorted(ids[1])  # equal contents, whatever the file
+
+
+@pytest.mark.parametrize("style", ["oe", "choice"])
+def test_given_answers_are_labelled_as_raycalibs_own(tmp_path: Path, style: str) -> None:
+    rows = answered_facts(20, style)
+    write_outputs(tmp_path, {"train": rows, "validation": rows[:2]})
+    outputs = written(f"offline:{tmp_path}", tmp_path / "out", "answers", styles=(style,), style=style)
+    expected = {row["context"]: row["query_label"] for row in rows}
+    labels = [(row["context"], label_by_string(row, "exact")["query_label"]) for row in all_rows(outputs)]
+    assert len(labels) == 22
+    assert all(expected[context] == label for context, label in labels)
 
 
 def test_every_row_is_written_or_listed(tmp_path: Path) -> None:
