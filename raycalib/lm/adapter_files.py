@@ -24,6 +24,7 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetens
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 PICKLED_WEIGHTS = "adapter_model.bin"
 PREFIX = "base_model.model."
+LORA = ".lora_"
 PAPER_TASK_TYPE = "CALIBRATED_CAUSAL_LM"
 QUERY_FORMAT = "roman_choice"
 
@@ -35,8 +36,59 @@ class SavedLora(NamedTuple):
     tensors: dict[str, Tensor]
 
 
+class AdapterBytes(NamedTuple):
+    """The content of an adapter's two files."""
+
+    config: bytes
+    weights: bytes
+
+
+def read_adapter(place: Location) -> AdapterBytes:
+    """The files of the adapter that lies at a place, as they are.
+
+    Raises:
+        StorageError: one cannot be read.
+        ModelError: one is a Git LFS pointer, or the weights are a pickle alone.
+    """
+    config = place.read_bytes(ADAPTER_CONFIG)
+    if not place.exists(ADAPTER_WEIGHTS) and place.exists(PICKLED_WEIGHTS):
+        raise ModelError(
+            f"adapter: {place.uri} has its weights in {PICKLED_WEIGHTS}, a pickle, which can run code when it is "
+            f"read; where you trust it, convert it once: safetensors.torch.save_file(torch.load({PICKLED_WEIGHTS!r}, "
+            f"weights_only=True), {ADAPTER_WEIGHTS!r})"
+        )
+    content = AdapterBytes(config, place.read_bytes(ADAPTER_WEIGHTS))
+    for name, part in zip(ADAPTER_FILES, content, strict=True):
+        if is_pointer(part):
+            raise ModelError(
+                f"adapter: {name} of {place.uri} is a Git LFS pointer in place of the file; run `git lfs pull` "
+                "there, or download the adapter with `hf download`"
+            )
+    return content
+
+
+def parse_adapter(content: AdapterBytes, uri: str) -> SavedLora:
+    """The adapter of two files, still with what PEFT may have kept of the base model beside it. Nothing is unpickled.
+
+    Args:
+        content: of the files.
+        uri: where they lie, for messages.
+
+    Raises:
+        ModelError: they cannot be read, are no LoRA adapter's, or have weights that are not finite.
+    """
+    try:
+        config, tensors = json.loads(content.config), safetensors.torch.load(content.weights)
+    except (ValueError, safetensors.SafetensorError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise ModelError(f"adapter: {uri} cannot be read: {cause}") from error
+    saved = SavedLora(_plain_config(config, uri), _undoubled(tensors, uri))
+    check_finite(((key, tensor) for key, tensor in saved.tensors.items() if LORA in key), f"adapter: {uri} has")
+    return saved
+
+
 def read_lora(place: Location, base: nn.Module) -> SavedLora:
-    """The adapter that lies at a place. Nothing is unpickled.
+    """The adapter that lies at a place.
 
     Args:
         place: holds the adapter's two files.
@@ -45,28 +97,8 @@ def read_lora(place: Location, base: nn.Module) -> SavedLora:
     Raises:
         ModelError: it cannot be read, is no LoRA adapter, or changes more of the model than LoRA does.
     """
-    content = place.read_bytes(ADAPTER_CONFIG)
-    if not place.exists(ADAPTER_WEIGHTS) and place.exists(PICKLED_WEIGHTS):
-        raise ModelError(
-            f"adapter: {place.uri} has its weights in {PICKLED_WEIGHTS}, a pickle, which can run code when it is "
-            f"read; where you trust it, convert it once: safetensors.torch.save_file(torch.load({PICKLED_WEIGHTS!r}, "
-            f"weights_only=True), {ADAPTER_WEIGHTS!r})"
-        )
-    weights = place.read_bytes(ADAPTER_WEIGHTS)
-    if is_pointer(weights):
-        raise ModelError(
-            f"adapter: {ADAPTER_WEIGHTS} of {place.uri} is a Git LFS pointer in place of the file; run `git lfs pull` "
-            "there, or download the adapter with `hf download`"
-        )
-    try:
-        config, tensors = json.loads(content), safetensors.torch.load(weights)
-    except (ValueError, safetensors.SafetensorError) as error:
-        cause = str(error).strip().split("\n")[0]
-        raise ModelError(f"adapter: {place.uri} cannot be read: {cause}") from error
-    plain = _plain_config(config, place.uri)
-    lora = _lora_alone(_undoubled(tensors, place.uri), base, place.uri)
-    check_finite(lora.items(), f"adapter: {place.uri} has")
-    return SavedLora(plain, lora)
+    config, tensors = parse_adapter(read_adapter(place), place.uri)
+    return SavedLora(config, _lora_alone(tensors, base, place.uri))
 
 
 def _plain_config(config: Any, uri: str) -> dict[str, Any]:
@@ -105,7 +137,7 @@ def _undoubled(tensors: dict[str, Tensor], uri: str) -> dict[str, Tensor]:
 def _lora_alone(tensors: dict[str, Tensor], base: nn.Module, uri: str) -> dict[str, Tensor]:
     """The tensors without copies of the base model's own."""
     own = {key.replace(".base_layer.", "."): tensor for key, tensor in base.state_dict().items()}
-    others = [key for key in tensors if ".lora_" not in key]
+    others = [key for key in tensors if LORA not in key]
     changed = [key for key in others if not _is_copy(tensors[key], own.get(_base_name(key)))]
     if changed:
         raise ModelError(

@@ -81,15 +81,15 @@ class Location:
             filesystem, path = fsspec.core.url_to_fs((self / name).uri)
             return bool(filesystem.exists(path))
 
-    def read_bytes(self, name: str) -> bytes:
-        """The file's content.
+    def read_bytes(self, name: str, most: int | None = None) -> bytes:
+        """The file's content, or its first ``most`` bytes.
 
         Raises:
             StorageError: it cannot be read.
         """
         with _as_storage_error("read", (self / name).uri):
             filesystem, path = fsspec.core.url_to_fs((self / name).uri)
-            content: bytes = filesystem.cat_file(path)
+            content: bytes = filesystem.cat_file(path, end=most)
             return content
 
     def write_bytes(self, name: str, content: bytes) -> None:

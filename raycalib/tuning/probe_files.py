@@ -6,7 +6,7 @@ from raycalib.errors import ModelError
 from raycalib.storage import Location
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.probe_fit import ProbeFit
-from raycalib.tuning.tensor_files import check_tensors, read_tensors, write_tensors
+from raycalib.tuning.tensor_files import check_tensors, read_tensors, tensor_names, write_tensors
 
 PROBE_TENSORS, PROBE_RECORD = "probe.safetensors", "probe.json"
 LAYERS = "layers."
@@ -70,6 +70,16 @@ def load_probe(place: Location, name: str = PROBE_TENSORS, n_features: int | Non
         )
     (probe.layers if is_head else probe).load_state_dict(tensors)
     return probe
+
+
+def probe_names(place: Location) -> list[str]:
+    """Names of the files at a place that hold a probe or a head of the paper's code, by their headers.
+
+    Raises:
+        StorageError: one cannot be read.
+    """
+    files = [name for name in place.names() if name.endswith(".safetensors")]
+    return [name for name in files if {FIRST, LAYERS + FIRST} & tensor_names(place, name)]
 
 
 def _names(tensors: dict[str, torch.Tensor]) -> str:

@@ -4,7 +4,7 @@ import torch
 
 from raycalib.errors import ModelError
 from raycalib.storage import Location
-from raycalib.tuning.temperature import Temperature
+from raycalib.tuning.temperature import LOG_TEMPERATURE_LIMIT, Temperature
 from raycalib.tuning.tensor_files import check_tensors, read_tensors, write_tensors
 
 TEMPERATURE_TENSORS, TEMPERATURE_RECORD = "temperature.safetensors", "temperature.json"
@@ -38,9 +38,14 @@ def load_temperature(place: Location) -> Temperature:
     missing = [name for name in RECORDED if not isinstance(recorded, dict) or name not in recorded]
     if missing:
         raise ModelError(f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: no {', '.join(missing)}")
-    return Temperature(
-        log_temperature=tensors[LOG_TEMPERATURE].double().item(),
-        n=int(recorded["n"]),
-        nll_before=float(recorded["nll_before"]),
-        nll_after=float(recorded["nll_after"]),
-    )
+    log_temperature = tensors[LOG_TEMPERATURE].double().item()
+    if abs(log_temperature) > LOG_TEMPERATURE_LIMIT:
+        limit = f"-{LOG_TEMPERATURE_LIMIT} to {LOG_TEMPERATURE_LIMIT}"
+        raise ModelError(f"{uri} does not hold a temperature: {LOG_TEMPERATURE} is {log_temperature}, allowed: {limit}")
+    try:
+        n, before, after = (kind(recorded[name]) for kind, name in zip((int, float, float), RECORDED, strict=True))
+    except (TypeError, ValueError) as error:
+        raise ModelError(
+            f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: {error}; copy it again"
+        ) from error
+    return Temperature(log_temperature=log_temperature, n=int(n), nll_before=before, nll_after=after)

@@ -1,6 +1,7 @@
 """Small safetensors files, with errors that say what is wrong with them."""
 
 from collections.abc import Mapping
+import json
 
 import safetensors
 import safetensors.torch
@@ -9,6 +10,11 @@ import torch
 from raycalib.errors import ModelError
 from raycalib.lm.model_files import is_pointer
 from raycalib.storage import Location
+
+HEADER_SIZE = 8
+"""Bytes at the start of a safetensors file: how long the JSON behind them is."""
+LARGEST_HEADER = 100_000_000
+"""The format's own bound."""
 
 
 def write_tensors(place: Location, name: str, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -36,6 +42,23 @@ def read_tensors(place: Location, name: str) -> dict[str, torch.Tensor]:
     except (ValueError, safetensors.SafetensorError) as error:
         cause = str(error).strip().split("\n")[0]
         raise ModelError(f"{(place / name).uri} is no safetensors file: {cause}") from error
+
+
+def tensor_names(place: Location, name: str) -> set[str]:
+    """Names of a file's tensors, by its header alone; empty where it is no safetensors file.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    start = place.read_bytes(name, HEADER_SIZE)
+    size = int.from_bytes(start, "little")
+    if len(start) < HEADER_SIZE or size > LARGEST_HEADER:
+        return set()
+    try:
+        header = json.loads(place.read_bytes(name, HEADER_SIZE + size)[HEADER_SIZE:])
+    except ValueError:
+        return set()
+    return set(header) - {"__metadata__"} if isinstance(header, dict) else set()
 
 
 def check_tensors(

@@ -43,6 +43,12 @@ def test_a_second_write_replaces_the_first(place: Location) -> None:
     assert all_files(place) == ["a.bin"]
 
 
+@pytest.mark.parametrize(("most", "start"), [(0, b""), (3, b"abc"), (9, b"abcde"), (None, b"abcde")])
+def test_the_start_of_a_file_is_read_alone(place: Location, most: int | None, start: bytes) -> None:
+    place.write_bytes("a", b"abcde")
+    assert place.read_bytes("a", most) == start
+
+
 def test_names_are_sorted_and_direct(place: Location) -> None:
     for name in ("b", "a", "c"):
         place.write_bytes(name, b"")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from raycalib.errors import ModelError, StorageError
 from raycalib.storage import Location
-from raycalib.tuning.probe_files import load_probe, save_probe
+from raycalib.tuning.probe_files import load_probe, probe_names, save_probe
 from raycalib.tuning.probe_fit import ProbeFit, fit_probe
 from raycalib.tuning.settings import ProbeSettings
 from tests.tuning.probe_sets import separable
@@ -112,6 +112,16 @@ def test_what_is_no_safetensors_file_is_refused(place: Location) -> None:
     place.write_bytes("probe.safetensors", b"PK\x03\x04 a pickle of torch")
     with pytest.raises(ModelError, match=r"probe\.safetensors is no safetensors file: "):
         load_probe(place)
+
+
+def test_probes_are_found_by_what_is_in_the_files(place: Location, fitted: ProbeFit) -> None:
+    assert probe_names(place) == []
+    save_probe(place, fitted)
+    place.write_bytes("head.safetensors", safetensors.torch.save(papers_head(6).state_dict()))
+    place.write_bytes("other.safetensors", safetensors.torch.save({"weight": torch.ones(2)}))
+    for name, content in {"none": b"PK", "long": b"\xff" * 20, "json": b"\x02\0\0\0\0\0\0\0[]"}.items():
+        place.write_bytes(f"{name}.safetensors", content)
+    assert probe_names(place) == ["head.safetensors", "probe.safetensors"]
 
 
 def test_a_missing_file_is_named(place: Location) -> None:

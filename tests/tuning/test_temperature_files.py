@@ -45,6 +45,7 @@ def test_what_lies_in_the_files(place: Location, fitted: Temperature) -> None:
         ({"log_temperature": torch.zeros(2, dtype=torch.float64)}, r"log_temperature has shape \(2,\), expected \(\)"),
         ({"log_temperature": torch.tensor(math.nan)}, "log_temperature has values that are not finite"),
         ({"temperature": torch.tensor(1.0)}, "log_temperature is missing; temperature is not expected"),
+        ({"log_temperature": torch.tensor(1000.0)}, r"log_temperature is 1000\.0, allowed: -6\.0 to 6\.0"),
     ],
 )
 def test_a_file_that_does_not_fit_says_why(
@@ -60,6 +61,9 @@ def test_a_record_that_does_not_fit_says_why(place: Location, fitted: Temperatur
     save_temperature(place, fitted)
     place.write_json("temperature.json", {"n": 4})
     with pytest.raises(ModelError, match=r"temperature\.json does not describe a temperature: no nll_before, nll_aft"):
+        load_temperature(place)
+    place.write_json("temperature.json", {"n": None, "nll_before": 1.0, "nll_after": "x"})
+    with pytest.raises(ModelError, match=r"temperature\.json does not describe a temperature: int\(\) argument"):
         load_temperature(place)
     place.write_bytes("temperature.json", b"{")
     with pytest.raises(DataError, match=r"temperature\.json is not JSON"):
