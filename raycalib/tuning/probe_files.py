@@ -73,13 +73,14 @@ def load_probe(place: Location, name: str = PROBE_TENSORS, n_features: int | Non
 
 
 def probe_names(place: Location) -> list[str]:
-    """Names of the files at a place that hold a probe or a head of the paper's code, by their headers.
+    """Names of the files at a place that hold a probe or a head of the paper's code, by name or header.
 
     Raises:
         StorageError: one cannot be read.
+        ModelError: one is a Git LFS pointer.
     """
     files = [name for name in place.names() if name.endswith(".safetensors")]
-    return [name for name in files if {FIRST, LAYERS + FIRST} & tensor_names(place, name)]
+    return [name for name in files if name == PROBE_TENSORS or {FIRST, LAYERS + FIRST} & tensor_names(place, name)]
 
 
 def _names(tensors: dict[str, torch.Tensor]) -> str:

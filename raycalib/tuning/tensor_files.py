@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from raycalib.errors import ModelError
-from raycalib.lm.model_files import is_pointer
+from raycalib.lm.model_files import LARGEST_POINTER, is_pointer
 from raycalib.storage import Location
 
 HEADER_SIZE = 8
@@ -35,8 +35,7 @@ def read_tensors(place: Location, name: str) -> dict[str, torch.Tensor]:
         ModelError: it is no safetensors file.
     """
     content = place.read_bytes(name)
-    if is_pointer(content):
-        raise ModelError(f"{(place / name).uri} is a Git LFS pointer in place of the file; run `git lfs pull` there")
+    _check_no_pointer(place, name, content)
     try:
         return dict(safetensors.torch.load(content))
     except (ValueError, safetensors.SafetensorError) as error:
@@ -49,9 +48,11 @@ def tensor_names(place: Location, name: str) -> set[str]:
 
     Raises:
         StorageError: it cannot be read.
+        ModelError: it is a Git LFS pointer.
     """
-    start = place.read_bytes(name, HEADER_SIZE)
-    size = int.from_bytes(start, "little")
+    start = place.read_bytes(name, LARGEST_POINTER)
+    _check_no_pointer(place, name, start)
+    size = int.from_bytes(start[:HEADER_SIZE], "little")
     if len(start) < HEADER_SIZE or size > LARGEST_HEADER:
         return set()
     try:
@@ -59,6 +60,11 @@ def tensor_names(place: Location, name: str) -> set[str]:
     except ValueError:
         return set()
     return set(header) - {"__metadata__"} if isinstance(header, dict) else set()
+
+
+def _check_no_pointer(place: Location, name: str, content: bytes) -> None:
+    if is_pointer(content):
+        raise ModelError(f"{(place / name).uri} is a Git LFS pointer in place of the file; run `git lfs pull` there")
 
 
 def check_tensors(
