@@ -1,7 +1,8 @@
 """LoRA adapters in PEFT's own layout."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 import json
 import math
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_lora
+from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, LORA, SavedLora, read_lora
 from raycalib.lm.architecture import beside_text, check_targets
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.weight_check import some
@@ -114,16 +115,57 @@ def load_adapter(model: PreTrainedModel | PeftModel, place: Location, name: str)
                 loaded = PeftModel.from_pretrained(model, folder, adapter_name=name)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ModelError(f"adapter: {place.uri} does not fit the model: {_cause(error)}") from error
+    _check_places(loaded, name, {key: tuple(tensor.shape) for key, tensor in tensors.items()}, place.uri)
+    return loaded.eval()
+
+
+def check_fits(saved: SavedLora, model: PreTrainedModel, uri: str) -> None:
+    """Checks by names and shapes that an adapter fits a model, whose tensors may be on no device.
+
+    What PEFT cannot build without weights is left to who loads them.
+
+    Args:
+        saved: the adapter, with copies of the base's tensors or without.
+        model: gets the adapter's modules.
+        uri: of the adapter, for messages.
+
+    Raises:
+        ModelError: it does not fit.
+    """
+    known = {field.name for field in fields(LoraConfig)}
+    config = LoraConfig(**{name: value for name, value in saved.config.items() if name in known})
+    try:
+        with torch.random.fork_rng(devices=[]), _known_warnings_ignored():
+            adapted = get_peft_model(model, config)
+    except ValueError as error:
+        raise ModelError(f"adapter: {uri} does not fit the model: {_cause(error)}") from error
+    except (NotImplementedError, RuntimeError):
+        return
+    shapes = {name: tuple(tensor.shape) for name, tensor in saved.tensors.items() if LORA in name}
+    _check_places(adapted, "default", shapes, uri)
+
+
+def _check_places(adapted: PeftModel, name: str, saved: Mapping[str, tuple[int, ...]], uri: str) -> None:
+    """Checks that an adapter's tensors and the model's places for them are the same, of the same shapes."""
     # Embeddings that are adapted are the base's own, which were compared.
-    places = get_peft_model_state_dict(loaded, adapter_name=name, save_embedding_layers=False)
-    extra, lacking = sorted(set(tensors) - set(places)), sorted(set(places) - set(tensors))
+    places = get_peft_model_state_dict(adapted, adapter_name=name, save_embedding_layers=False)
+    extra, lacking = sorted(set(saved) - set(places)), sorted(set(places) - set(saved))
     if extra or lacking:
         raise ModelError(
-            f"adapter: {place.uri} does not fit the model: {len(extra)} of its {len(tensors)} tensors have no "
+            f"adapter: {uri} does not fit the model: {len(extra)} of its {len(saved)} tensors have no "
             f"place{_shown(extra)}, {len(lacking)} places have no tensor{_shown(lacking)}; give the model that it was "
             "tuned on, or save it again with PEFT"
         )
-    return loaded.eval()
+    wrong = [
+        f"{key} {saved[key]} in place of {tuple(part.shape)}"
+        for key, part in places.items()
+        if saved[key] != tuple(part.shape)
+    ]
+    if wrong:
+        raise ModelError(
+            f"adapter: {uri} does not fit the model: {len(wrong)} of its {len(saved)} tensors have another "
+            f"shape{_shown(wrong)}; give the model that it was tuned on"
+        )
 
 
 def _cause(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """What methods that are given say, against plain transformers and PEFT written out here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -106,6 +106,15 @@ def scored(directory: Path, method: GivenMethod) -> list[float]:
     if method.head is not None:
         logits = load_probe(method.head, method.head_name, state_size(model)).logits(scores.states)
     return [sigmoid(float(yes - no)) for no, yes in logits]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other take minutes where others' work fills the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=["tiny", "embedded"])
