@@ -88,6 +88,7 @@ def refusal(error: type[RaycalibError], do: Callable[[], object]) -> str:
         (["@/run/tuned/llama2-7b-oe-lora"], [], ["lora"]),
         (["@/run/tuned/llama2-7b-oe-lora/adapter"], [], ["lora"]),
         (["@/run/tuned/mistral-7b-choice-ompt"], [], ["lora_prompt (from mistral:7b choice)"]),
+        (["@/run/tuned/mistral-7b-choice-ompt/adapter"], [], ["lora_prompt (from mistral:7b choice)"]),
         (["@/run/tuned/mistral-7b-choice-lora"], [], ["lora (from mistral:7b choice)"]),
         (
             ["@/run/tuned/llama2-7b-oe-ompt", "@/run/tuned/mistral-7b-choice-ompt", "there=@/plain"],
