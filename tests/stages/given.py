@@ -4,14 +4,18 @@ from collections.abc import Callable
 from itertools import pairwise
 import json
 from pathlib import Path
+import re
 from typing import Any
 
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from raycalib.errors import RaycalibError
+from raycalib.stages.given_methods import GivenMethod, given_methods
 from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.temperature import Temperature
@@ -116,3 +120,42 @@ def write_predictions(run: Path, *, name: str = "llama2:7b", style: str = "oe") 
     manifest = Manifest(stage="predictions", key="k", config={"model": name, "style": style, "methods": ["probe"]})
     write_manifest(Location(str(place)), manifest, besides=("probe.safetensors", "temperatures"))
     return place
+
+
+def write_places(root: Path, model: PreTrainedModel) -> Path:
+    """What tests give; they take copies of what they change."""
+    write_adapter(root / "plain", model, 0)
+    write_adapter(root / "ct-oe", model, 1, doubled, **PAPERS, base_model_name_or_path="meta-llama/Llama-2-7b-hf")
+    write_adapter(root / "a+b", model, 2)
+    write_head(write_adapter(root / "papers-lora", model, 3, doubled, **PAPERS))
+    write_probe(root / "own-probe")
+    write_head(root / "papers-probe")
+    for method in ("lora_prompt", "lora", "probe"):
+        write_tuned(root / "run", model, method)
+        write_tuned(root / "run", model, method, name="mistral:7b", style="choice")
+    write_predictions(root / "run")
+    write_temperature(root / "temperature")
+    return root
+
+
+def given(
+    adapters: tuple[str, ...] = (),
+    probes: tuple[str, ...] = (),
+    temperatures: tuple[str, ...] = (),
+    *,
+    at: Path,
+    model: str = "llama2:7b",
+    style: str = "oe",
+    taken: tuple[str, ...] = (),
+) -> list[GivenMethod]:
+    """The methods of places below a directory; ``@`` where a place begins stands for it."""
+    filled = [[re.sub("^@|(?<==)@", str(at), text) for text in texts] for texts in (adapters, probes, temperatures)]
+    return given_methods(*filled, model=model, style=style, taken=taken)
+
+
+def refusal(error: type[RaycalibError], do: Callable[[], object]) -> str:
+    with pytest.raises(error) as raised:
+        do()
+    message = str(raised.value)
+    assert "\n" not in message
+    return message
