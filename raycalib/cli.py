@@ -61,6 +61,9 @@ JUDGE_FLAGS = {f"--{name}": f"--judge.{name}" for name in ("max-cost-usd", "pric
 """What is asked for most of the judge."""
 
 WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | {"--engine": "--engine.name"}
+BY_PART = ("--source.k-shot", "--k-shot", "--query-header")
+"""Flags whose values speak of parts of a run's rows: given again, they add to what is there."""
+
 WORKERS = "--workers"
 NO_RECIPE = "as the models are"
 
@@ -82,7 +85,7 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
         SystemExit: ``--help``, or a flag that does not exist (code 2).
     """
     name, rest = take_flag(arguments, "--recipe", NO_RECIPE, RECIPES)
-    whole = [_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)]
+    whole = _gathered([_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)], BY_PART)
     is_named = name != NO_RECIPE
     if not is_named:
         roots = values_of(whole, "--model-root")
@@ -131,7 +134,31 @@ def values_of(arguments: Sequence[str], flag: str) -> list[str]:
 
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
     """A job's own configuration from its flags; see ``pipeline_config`` for the errors."""
-    return _parse(kind, [_whole_flag(argument, JUDGE_FLAGS) for argument in arguments], description, kind())
+    whole = _gathered([_whole_flag(argument, JUDGE_FLAGS) for argument in arguments], BY_PART)
+    return _parse(kind, whole, description, kind())
+
+
+def _gathered(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+    """The arguments with each of the flags that are given standing once, with all its values.
+
+    Raises:
+        ConfigError: one stands without a value.
+    """
+    rest, values, is_taken = list[str](), dict[str, list[str]](), False
+    for argument in arguments:
+        if argument.startswith("--"):
+            flag = argument.partition("=")[0].replace("_", "-")
+            if is_taken := flag in flags:
+                values[flag] = values_of(arguments, flag)
+                continue
+        if not is_taken:
+            rest.append(argument)
+    for flag, found in values.items():
+        if not found:
+            name = flag.removeprefix("--").replace("-", "_")
+            raise ConfigError(f"{name}: a value is missing; --help says which are allowed")
+        rest += [flag, *found]
+    return rest
 
 
 def _parse(kind: type[Config], arguments: Sequence[str], description: str, default: Config) -> Config:

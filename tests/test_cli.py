@@ -140,6 +140,59 @@ def test_short_flags_of_the_source() -> None:
         assert hasattr(source, whole.removeprefix("--source.").replace("-", "_")), flag
 
 
+@pytest.mark.parametrize(
+    ("arguments", "k_shot"),
+    [
+        (["--k-shot", "1"], ("1",)),
+        (["--k-shot=1", "--seed", "137"], ("1",)),
+        (["--k_shot", "train=1", "val=1", "mmlu=5"], ("train=1", "val=1", "mmlu=5")),
+        (["--source.k-shot=train=1"], ("train=1",)),
+        (["--k-shot", "train=1", "--seed", "137", "--source.k_shot=mmlu=5"], ("train=1", "mmlu=5")),
+        (["--k-shot", "None"], ("None",)),
+    ],
+)
+def test_numbers_of_examples_by_part(arguments: list[str], k_shot: tuple[str, ...]) -> None:
+    assert parsed(*arguments) == replace(recipe("demo"), source=SourceSettings(k_shot=k_shot))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queried:
+    """What is queried.
+
+    Attributes:
+        query_header: whether the query shows the few-shot header.
+    """
+
+    query_header: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def test_query_headers_by_part() -> None:
+    for arguments in (["--query-header", "none", "mmlu=as-answered"], ["--query_header=none", "mmlu=as-answered"]):
+        assert simple_config(Queried, arguments, "") == Queried(query_header=("none", "mmlu=as-answered"))
+    apart = ["--query-header", "none", "--seed", "3", "--query-header=mmlu=as-answered"]
+    assert simple_config(Queried, apart, "") == Queried(query_header=("none", "mmlu=as-answered"), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--k-shot", "-1"], "error: source.k_shot: -1 is not allowed; at least 0: a whole number"),
+        (["--k-shot", "tain=1"], "error: source.k_shot: the part 'tain' is unknown; allowed: train, val, test,"),
+        (["--k-shot", "1", "--k-shot", "2"], "error: source.k_shot: a value without a part is given twice"),
+        (["--k-shot", "--seed", "3"], "error: source.k_shot: a value is missing; --help says which are allowed"),
+        (["--eval-k-shot", "-1"], "error: source.eval_k_shot: -1 is not allowed; at least 0"),
+    ],
+)
+def test_numbers_of_examples_that_are_not_allowed(
+    arguments: list[str], problem: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_with(monkeypatch, arguments, lambda given: print(parsed(*given))) == BAD_INPUT
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(problem)
+
+
 def test_flags_are_laid_over_the_recipe() -> None:
     config = parsed(
         *("--out", "s3://bucket/x", "--recipe", "smoke", "--seed", "3", "--models", "a/b", "llama2:7b"),

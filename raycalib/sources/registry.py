@@ -52,7 +52,7 @@ def _check_places(plan: Plan, part: SourcePart, style: str, source: OpenSource) 
     for role in plan.roles(part, style, source):
         source.place(role)
         stream = SourceStream(source=source, role=role, asking=plan.asking(style))
-        if isinstance(source, OpenHubSource) and stream.shots(role):
+        if isinstance(source, OpenHubSource) and stream.shots(HELDOUT if source.words.evaluation_only else role):
             source.place_of_pool()
 
 
@@ -99,8 +99,7 @@ def source_identity(settings: SourceSettings) -> dict[str, object]:
     plan = Plan(settings, 0)
     if not plan.only_facts:
         identity |= {
-            "k_shot": settings.k_shot,
-            "eval_k_shot": settings.eval_k_shot,
+            "shots": settings.shots.by_split(SPLITS, [source.label for source in plan.sources.values()]),
             "paper_exact": settings.paper_exact,
             "columns": {name: source.describe() for name, source in plan.sources.items() if source.describe()},
             "left_out": plan.missing,

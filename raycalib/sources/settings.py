@@ -7,6 +7,7 @@ from raycalib.errors import ConfigError
 from raycalib.sources.facts.splits import SPLITS
 from raycalib.sources.names import FACTS, SourcePart, parse_source
 from raycalib.sources.own.columns import ColumnNames
+from raycalib.sources.parts import PartValues, parse_shots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +20,12 @@ class SourceSettings:
             ``hub:ORG/NAME[:CONFIG]``; parts are joined by ``+``, and ``name:N`` takes at most N rows of each split.
         limits: at most so many rows per split and style, by split; a split not named is taken whole.
         data_root: local copies as ``DIR/<name>/<hub split>.{parquet,jsonl,csv}``; None asks the hub.
-        k_shot: few-shot examples of train rows; None is the source's default.
-        eval_k_shot: few-shot examples of all other rows; None is the source's default (5 for MMLU).
+        k_shot: few-shot examples that a question is answered with: ``N`` for rows to train and validate on, or by part
+            such as ``train=1 val=1 mmlu=5``; parts are train, val, test, heldout_families, and names of evaluation
+            sets and sources. Rows to validate on have as many as those to train on where nothing is said of them; what
+            nothing is said of has the source's default (5 for MMLU, 8 for gsm8k, else none).
+        eval_k_shot: few-shot examples of evaluated rows whose part ``k_shot`` does not name; None is the source's
+            default.
         paper_exact: read rows and mix sources as the paper's code does, faults included (docs/differences.md).
         max_bad_rows: share of a source's rows that may be unusable before the run stops.
         question_column: of your own questions; None finds it by its usual names.
@@ -36,7 +41,7 @@ class SourceSettings:
     name: str = FACTS
     limits: dict[str, int] = field(default_factory=dict)
     data_root: str | None = None
-    k_shot: int | None = None
+    k_shot: tuple[str, ...] = ()
     eval_k_shot: int | None = None
     paper_exact: bool = False
     max_bad_rows: float = 0.01
@@ -60,11 +65,12 @@ class SourceSettings:
             for split in self.limits
             if split not in SPLITS
         ]
-        problems += [
-            f"source.{name}: {value} is not allowed; at least 0"
-            for name in ("k_shot", "eval_k_shot")
-            if (value := getattr(self, name)) is not None and value < 0
-        ]
+        try:
+            parse_shots(self.k_shot)
+        except ConfigError as error:
+            problems.append(str(error))
+        if self.eval_k_shot is not None and self.eval_k_shot < 0:
+            problems.append(f"source.eval_k_shot: {self.eval_k_shot} is not allowed; at least 0")
         if not 0 <= self.max_bad_rows <= 1:
             problems.append(f"source.max_bad_rows: {self.max_bad_rows} is not allowed; a share from 0 to 1")
         try:
@@ -78,6 +84,11 @@ class SourceSettings:
     def parts(self) -> tuple[SourcePart, ...]:
         """The parts of the name."""
         return parse_source(self.name)
+
+    @property
+    def shots(self) -> PartValues[int | None]:
+        """The numbers of few-shot examples by part; None is the source's default."""
+        return parse_shots(self.k_shot, self.eval_k_shot)
 
     @property
     def columns(self) -> ColumnNames:

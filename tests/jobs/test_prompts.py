@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from raycalib.cli import run_job
+from raycalib.prompts import QUERY_SUFFIX, query_text
 from tests.sources.drawn import write
 
 JOB = Path(__file__).parents[2] / "jobs" / "prompts.py"
@@ -184,6 +185,9 @@ def test_names_of_columns_and_files_do_not_steer_the_terminal(run: Run, tmp_path
         (["--dataset", "acr"], "did you mean arc"),
         (["--limit", "0"], "limit: 0 is not allowed; at least 1"),
         (["--k-shot", "-1"], "k_shot: -1 is not allowed"),
+        (["--k-shot"], "k_shot: a value is missing"),
+        (["--k-shot", "vall=1"], "did you mean val?"),
+        (["--query-header", "mmlu=5"], "query_header: mmlu=5 is not allowed; allowed: none, as-answered"),
         (["--split", "dev"], "--split"),
         (["--dataset", "file:absent.csv"], "absent.csv does not exist"),
         (["--dataset", "arc", "--data-root", "/absent"], "source arc: /absent/arc/train"),
@@ -195,6 +199,31 @@ def test_bad_input_is_one_line_and_code_two(run: Run, arguments: list[str], prob
     assert err.startswith("error: ")
     assert problem in err
     assert err.count("\n") == 1
+
+
+def test_each_part_has_its_number_of_examples_and_its_query(run: Run, tmp_path: Path) -> None:
+    splits = ("train", "train", "train", "validation", "test")
+    records = [{"question": f"Q{index}?", "answer": "x", "split": split} for index, split in enumerate(splits)]
+    name = f"file:{write(tmp_path / 'mine.jsonl', records)}"
+
+    def last(split: str, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(
+            run("--dataset", name, "--json", "--split", split, *arguments)[0].split("\n")[-2]
+        )
+        return found
+
+    assert [last(split, "--k-shot", "2")["prompt"].count("Answer:") for split in ("validation", "test")] == [2, 2]
+    shots = ("--k-shot", "train=1", "test=2")
+    assert [last(split, *shots)["prompt"].count("Answer:") for split in ("train", "validation", "test")] == [1, 1, 2]
+    assert last("test", "--k-shot", "train=1", "--eval-k-shot", "3")["prompt"].count("Answer:") == 3
+    assert "query" not in last("test", *shots)
+    plain = last("test", *shots, "--query-header", "train=as-answered")
+    assert plain["query"] == query_text(plain["context"] + plain["target_prompt"], "x")
+    shown = last("test", *shots, "--query-header", "file:mine=as-answered")
+    assert shown["query"] == shown["text"] + QUERY_SUFFIX
+    assert shown["text"].startswith("The following are questions")
+    text, _ = run("--dataset", name, "--split", "test", *shots, "--query-header", "as-answered")
+    assert text.endswith(f"── the uncertainty query about this answer\n{shown['query']}\n\n")
 
 
 def test_the_help_teaches(run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from raycalib.errors import ConfigError, DataError
+from raycalib.hashing import stable_hash
 from raycalib.sources import SourceSettings, check_source, describe_source, source_identity
 from raycalib.sources.facts.splits import SPLITS
 from tests.sources.drawn import ENDINGS, write
@@ -30,6 +31,19 @@ def test_the_identity_changes_with_content_name_limits_and_reading(tmp_path: Pat
     ]
     assert all(other != one for other in others)
     assert set(others[-1]) == {"source", "content", "limits"}  # as it was before there were other sources
+
+
+def test_the_identity_changes_with_the_numbers_of_examples_that_the_rows_are_answered_with(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.jsonl", ROWS)
+
+    def identity(*k_shot: str, eval_k_shot: int | None = None) -> dict[str, object]:
+        return source_identity(settings(path, k_shot=k_shot, eval_k_shot=eval_k_shot))
+
+    assert identity("1") == identity("train=1") == identity("train=1", "val=1") == identity("1", "mmlu=5")
+    assert identity() == identity("mmlu=5") == identity("None")
+    assert identity("1", eval_k_shot=2) == identity("1", "test=2", "heldout_families=2") == identity("1", "file:one=2")
+    numbers = [(), ("1",), ("2",), ("train=1", "val=0"), ("test=1",), ("heldout_families=1",), ("file:one=1",)]
+    assert len({stable_hash(identity(*each)) for each in numbers}) == len(numbers)
 
 
 def test_the_identity_of_a_local_copy_changes_with_its_files(tmp_path: Path) -> None:
@@ -118,11 +132,12 @@ def test_an_unknown_source_is_refused_with_what_is_allowed(name: str) -> None:
 
 def test_all_problems_are_named_at_once() -> None:
     message = (
-        r"source\.limits\[test\]: 0 is not allowed; at least 1; source\.k_shot: -1 is not allowed; at least 0; "
+        r"source\.limits\[test\]: 0 is not allowed; at least 1; source\.k_shot: -1 is not allowed; at least 0: a whole "
+        r"number, such as 1 or train=1 mmlu=5; source\.eval_k_shot: -2 is not allowed; at least 0; "
         r"source\.max_bad_rows: 2 is not allowed; a share from 0 to 1; source: 'x'"
     )
     with pytest.raises(ConfigError, match=message):
-        SourceSettings(name="x", limits={"test": 0, "train": 3}, k_shot=-1, max_bad_rows=2)
+        SourceSettings(name="x", limits={"test": 0, "train": 3}, k_shot=("-1",), eval_k_shot=-2, max_bad_rows=2)
 
 
 def test_slug() -> None:

@@ -106,8 +106,7 @@ class Plan:
         return Asking(
             style=style,
             seed=self.seed,
-            k_shot=settings.k_shot,
-            eval_k_shot=settings.eval_k_shot,
+            shots=settings.shots,
             paper_exact=settings.paper_exact,
         )
 

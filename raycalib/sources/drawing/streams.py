@@ -15,6 +15,7 @@ from raycalib.sources.facts.splits import SPLITS, TRAIN
 from raycalib.sources.hub.item import Item, Refusal
 from raycalib.sources.hub.rendering import few_shot_header, render
 from raycalib.sources.open_source import OpenSource
+from raycalib.sources.parts import PartValues, is_validated
 
 
 class Candidate(NamedTuple):
@@ -75,15 +76,13 @@ class Asking:
     Attributes:
         style: ``oe`` or ``choice``.
         seed: of few-shot examples and choices.
-        k_shot: examples of train rows; None is the source's default.
-        eval_k_shot: examples of all other rows; None is the source's default.
+        shots: few-shot examples by part; None is the source's default.
         paper_exact: let a row be its own example, as in the paper's code.
     """
 
     style: str
     seed: int
-    k_shot: int | None = None
-    eval_k_shot: int | None = None
+    shots: PartValues[int | None]
     paper_exact: bool = False
 
 
@@ -161,9 +160,11 @@ class SourceStream:
         return *self.source.identity(self.role, ""), *item.texts.values(), *sorted(item.options)
 
     def shots(self, split: str) -> int:
-        """Few-shot examples of a row of the split."""
-        asked = self.asking.k_shot if split == TRAIN else self.asking.eval_k_shot
-        return self.source.words.shots_in(split) if asked is None else asked
+        """Few-shot examples of a row of the split; rows to validate on have as many as those to train on."""
+        asked = self.asking.shots.value_for(split, self.label)
+        if asked is not None:
+            return asked
+        return self.source.words.shots_in(TRAIN if is_validated(split, self.label) else split)
 
     def row(self, candidate: Candidate, ids: RowIds) -> Row:
         """See ``Stream``."""

@@ -1,6 +1,7 @@
 """From records to what models read, and a bad row that costs itself alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from raycalib.prompts import Example
 from raycalib.records import Row
@@ -11,9 +12,14 @@ def example_text(row: Row) -> str:
     return _example(row).text()
 
 
-def queried_text(row: Row) -> str:
-    """The example as the query shows it: without the few-shot header, as in the paper."""
-    return Example(context=row["context"], target=row["target"], target_prompt=row["target_prompt"]).text()
+def queried_text(row: Row, with_header: bool = False) -> str:
+    """The example as a query about its answer shows it; a judge never sees the few-shot header."""
+    return queried_example(row, with_header).text()
+
+
+def queried_example(row: Row, with_header: bool = False) -> Example:
+    """The example that a query is about, with the few-shot header that it was answered with or without one."""
+    return _example(row) if with_header else replace(_example(row), prompt="")
 
 
 def _example(row: Row) -> Example:

@@ -1,6 +1,7 @@
 """Quotas, and the mixture on small copies of all its sources."""
 
 from collections import Counter
+from dataclasses import replace
 import json
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,8 @@ def test_few_shot_examples_are_looked_for_before_anything_is_read(tmp_path: Path
     with pytest.raises(DataError, match=r"mmlu:anatomy: .*anatomy/dev .* does not exist"):
         check_source(settings, ["choice"], 0)
     check_source(SourceSettings(name=settings.name, data_root=str(tmp_path), eval_k_shot=0), ["choice"], 0)
+    for part in ("heldout_families", "mmlu", "mmlu:anatomy"):
+        check_source(replace(settings, k_shot=(f"{part}=0",)), ["choice"], 0)
 
 
 def test_no_example_is_set_apart_for_validation(data_root: str) -> None:

@@ -48,6 +48,18 @@ def test_a_datasets_own_splits_are_shown_undealt_with_the_runs_ids(data_root: Pa
     assert shown("trec", "validation", data_root=str(data_root)) == []
 
 
+def test_each_row_has_the_examples_of_its_part(data_root: Path) -> None:
+    def examples(name: str, split: str, *k_shot: str) -> set[int]:
+        rows = shown(name, split, data_root=str(data_root), k_shot=k_shot)
+        return {row["prompt"].count("Answer:") for row in rows}
+
+    for split in ("validation", "test", "heldout_families"):
+        assert examples("mmlu:anatomy", split, "train=1") == {3}  # of the four rows of dev none is the row itself
+        assert examples("mmlu:anatomy", split, "1", "mmlu=2") == {2}
+    assert examples("trec", "train", "1", "mmlu=2") == examples("trec", "val_select", "1", "mmlu=2") == {1}
+    assert examples("trec", "test", "1", "mmlu=2") == {0}
+
+
 def test_limits_and_mixes(data_root: Path) -> None:
     rows = shown("trec:7+mmlu:anatomy", "test", data_root=str(data_root))
     assert [row["source"] for row in rows] == ["trec"] * 7 + ["mmlu:anatomy"] * 4

@@ -184,11 +184,27 @@ def test_few_shot_examples_come_from_the_train_rows(tmp_path: Path) -> None:
     records += [{"question": f"Last {split}?", "answer": "9", "split": split} for split in ("validation", "test")]
     path = write(tmp_path / "mine.jsonl", records)
     rows = Drawn(f"file:{path}", eval_k_shot=2).rows
-    assert [row["prompt"].count("Answer:") for row in rows] == [0, 0, 0, 2, 2]
+    assert [row["prompt"].count("Answer:") for row in rows] == [0, 0, 0, 0, 2]
     assert rows[-1]["prompt"].startswith("The following are questions (with answers).\n\nQuestion: Q")
     for row in Drawn(f"file:{path}", k_shot=3).split("train"):
         assert row["context"] not in row["prompt"]
         assert row["prompt"].count("Answer:") == 2
+
+
+def test_rows_to_validate_on_have_as_many_examples_as_those_to_train_on(tmp_path: Path) -> None:
+    splits = ("train", "train", "train", "val_select", "val_calibrate", "test")
+    records = [{"question": f"Q{i}?", "answer": str(i), "split": split} for i, split in enumerate(splits)]
+    path = write(tmp_path / "mine.jsonl", records)
+
+    def examples(*k_shot: str, **more: int) -> list[int]:
+        rows = Drawn(f"file:{path}", k_shot=k_shot, **more).rows
+        return [row["prompt"].count("Answer:") for row in rows]
+
+    assert examples() == [0, 0, 0, 0, 0, 0]
+    assert examples("1") == examples("train=1") == [1, 1, 1, 1, 1, 0]
+    assert examples("1", eval_k_shot=2) == [1, 1, 1, 1, 1, 2]
+    assert examples("train=1", "val=0", "test=3", eval_k_shot=2) == [1, 1, 1, 0, 0, 3]
+    assert examples("file:mine=3") == [0, 0, 0, 0, 0, 3]
 
 
 def test_rows_that_ask_the_same_are_no_examples_of_each_other(tmp_path: Path) -> None:
