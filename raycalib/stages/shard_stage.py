@@ -118,7 +118,7 @@ def _said_counts(
     """The counts, after saying what a user should know of them."""
     counts = _counts(stage, source, place, shards)
     if n_cut := counts.get("cut_on_the_left"):
-        say(f"  {title}: {n_cut:,} rows were longer than the model can read and lost the left of their context")
+        say(f"  {title}: {n_cut:,} rows were longer than the model can read and lost the left of their text")
     if stage.margin_column:
         counts["close"] = list_close_rows(place, shards, stage.margin_column, title)
     return counts

@@ -6,6 +6,8 @@ from typing import Any
 from raycalib.hashing import stable_hash
 from raycalib.lm.names import DtypeName, ModelSource
 from raycalib.prompts import QUERY_VERSION
+from raycalib.sources.facts.splits import TRAIN, VAL_SELECT
+from raycalib.sources.parts import WITHOUT_HEADER, QueryHeader, header_identity
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location
 from raycalib.tuning.settings import UNDECISIVE, TuningSettings
@@ -26,6 +28,7 @@ class TuneJob:
     place: Location
     reference: Location
     key: str
+    query_header: QueryHeader = WITHOUT_HEADER
 
     @property
     def title(self) -> str:
@@ -57,10 +60,12 @@ def tune_job(
     settings: TuningSettings,
     seed: int,
     out: Location,
+    query_header: QueryHeader = WITHOUT_HEADER,
 ) -> TuneJob:
     """The job of one combo, with its place and key."""
     decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
     identity = {"style": style, "settings": decisive, "seed": seed, "dtype": dtype, "query": QUERY_VERSION}
+    identity |= header_identity(query_header, (TRAIN, VAL_SELECT))
     key = stage_key("tuned", identity, [labelled.key])
     return TuneJob(
         model=model,
@@ -74,6 +79,7 @@ def tune_job(
         place=stage_place(out, "tuned", f"{model.slug}-{style}", key),
         reference=out / "reference" / f"{model.slug}-{style}",
         key=key,
+        query_header=query_header,
     )
 
 

@@ -53,24 +53,31 @@ class TuningRow:
 
 
 def tuning_row(
-    tokenizer: PreTrainedTokenizerBase, row_id: str, example: Example, answer: str, label: int, max_tokens: int
+    tokenizer: PreTrainedTokenizerBase,
+    row_id: str,
+    example: Example,
+    answer: str,
+    label: int,
+    max_tokens: int,
+    with_header: bool = False,
 ) -> tuple[TuningRow, int]:
-    """The row of one labelled answer, and how many tokens of its context were cut from the left to fit.
+    """The row of one labelled answer, and how many tokens of header and context were cut from the left to fit.
 
-    The few-shot header is not read, as in the paper. Target prompt, answers and query are never cut. The query is cut
-    as scoring cuts it; the text with the true answer at the same place, or further on where it is longer still.
+    Without ``with_header`` the few-shot header is not read, as in the paper; with it both texts begin with it. Target
+    prompt, answers and query are never cut. The query is cut as scoring cuts it; the text with the true answer at the
+    same place, or further on where it is longer still.
 
     Raises:
         TooLongError: they alone are longer than ``max_tokens``.
     """
-    plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
-    read = query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
-    kl_ids = list(tokenizer(plain.answered(plain.target))["input_ids"])
-    context_ids = list(tokenizer(plain.text())["input_ids"])
+    shown = example if with_header else replace(example, prompt="")
+    read = query_tokens(tokenizer, shown.text(), answer, shown.target_prompt, max_tokens)
+    kl_ids = list(tokenizer(shown.answered(shown.target))["input_ids"])
+    context_ids = list(tokenizer(shown.text())["input_ids"])
     n_target = len(kl_ids) - common_prefix_length(context_ids, kl_ids)
     cut = max(read.n_cut, len(kl_ids) - max_tokens)
     if cut:
-        head = tokenizer(plain.context.lstrip())["input_ids"]
+        head = tokenizer((shown.prompt + shown.context).lstrip())["input_ids"]
         kl_ids = without_left(tokenizer, kl_ids, min(cut, common_prefix_length(head, kl_ids) - 1))
         if len(kl_ids) > max_tokens:
             raise TooLongError(f"what follows the question is longer than {max_tokens} tokens")
@@ -80,7 +87,13 @@ def tuning_row(
 
 
 def answer_row(
-    tokenizer: PreTrainedTokenizerBase, row_id: str, example: Example, answer: str, label: int, max_tokens: int
+    tokenizer: PreTrainedTokenizerBase,
+    row_id: str,
+    example: Example,
+    answer: str,
+    label: int,
+    max_tokens: int,
+    with_header: bool = False,
 ) -> tuple[TuningRow, int]:
     """As ``tuning_row``, for a classifier on the state after the answer: no query is asked, and there is no KL text.
 
@@ -89,8 +102,8 @@ def answer_row(
     Raises:
         TooLongError: target prompt, answer and query alone are longer than ``max_tokens``.
     """
-    plain = Example(context=example.context, target=example.target, target_prompt=example.target_prompt)
-    read = query_tokens(tokenizer, plain.text(), answer, plain.target_prompt, max_tokens)
+    shown = example if with_header else replace(example, prompt="")
+    read = query_tokens(tokenizer, shown.text(), answer, shown.target_prompt, max_tokens)
     return TuningRow(row_id=row_id, query_ids=tuple(read.answered), kl_ids=(), n_target=0, label=label), read.n_cut
 
 

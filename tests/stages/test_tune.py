@@ -1,6 +1,7 @@
 """The rows that are tuned on, and what became of the others."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import DataError, ModelError
 from raycalib.lm.names import ModelSource
+from raycalib.sources.parts import PAPER_QUERY_HEADER, parse_query_header
 from raycalib.stages.output import StageOutput, finished
 from raycalib.stages.tune_job import TuneJob, tune_job
 from raycalib.stages.workers import tuning
 from raycalib.stages.workers.tuning import check_classes, count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
-from raycalib.tuning.settings import TuningSettings
+from raycalib.tuning.settings import TuningMethod, TuningSettings
 from raycalib.tuning.world import World
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -24,14 +26,16 @@ SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("row_id", "split", "style", "context", "target", "target_prompt", "answer")),
         ("query_label", pa.int8()),
+        ("prompt", pa.string()),
     ]
 )
 SHORT = "Question: What is the capital of France?"
+SHOTS = "Question: Up?\nAnswer: down\n\n"
 WINDOW = 60
 
 
 def row(split: str, label: int | None = 1, style: str = "oe", **texts: str) -> dict[str, Any]:
-    base = {"context": SHORT, "target": "Paris", "target_prompt": "\nAnswer:", "answer": "Rome"}
+    base = {"context": SHORT, "target": "Paris", "target_prompt": "\nAnswer:", "answer": "Rome", "prompt": SHOTS}
     return {"row_id": "r", "split": split, "style": style, "query_label": label} | base | texts
 
 
@@ -77,6 +81,47 @@ def test_every_row_of_the_style_is_counted_once(tmp_path: Path, tiny_llama: Tiny
     }
     assert counts["in"] == sum(counts[name] for name in ("train", "val_select", "other_split", "unscored", "too_long"))
     assert (len(data.train), len(data.val)) == (2, 1)
+
+
+@pytest.mark.parametrize("method", ["lora_prompt", "lora"])
+def test_rows_are_tuned_with_their_examples_where_their_part_says_so(
+    tmp_path: Path, tiny_llama: TinyLlama, method: TuningMethod
+) -> None:
+    job = job_of(tmp_path, [row("train"), row("val_select")], TuningSettings(method=method))
+
+    def begin_with_examples(*given: str) -> tuple[bool, bool]:
+        data, counts = tuning_data(replace(job, query_header=parse_query_header(given)), tiny_llama[1], 4096)
+        assert counts["cut_on_the_left"] == 0
+        (train,), (val,) = data.train, data.val
+        shown = [
+            ["Up?" in tiny_llama[1].decode(ids) for ids in (row.query_ids, row.kl_ids) if ids] for row in (train, val)
+        ]
+        assert all(len(set(of_row)) == 1 for of_row in shown)  # both texts of a row begin alike
+        return shown[0][0], shown[1][0]
+
+    assert begin_with_examples() == begin_with_examples("mmlu=as-answered", "test=as-answered") == (False, False)
+    assert begin_with_examples("as-answered") == (True, True)
+    assert begin_with_examples("train=as-answered") == (True, False)
+    assert begin_with_examples("as-answered", "train=none") == (False, True)
+
+
+def test_only_examples_that_are_read_change_the_key_of_what_is_tuned(tmp_path: Path) -> None:
+    job = job_of(tmp_path, [row("train"), row("val_select")])
+
+    def key(*given: str) -> str:
+        output = StageOutput(
+            place=job.labelled,
+            manifest=Manifest(stage="labelled", key=job.input_key, config={}, shards=job.shards, counts={}),
+            was_done=False,
+        )
+        out = Location(str(tmp_path / "out"))
+        header = parse_query_header(given)
+        made = tune_job(job.model, job.dtype, job.style, output, job.settings, job.seed, out, header)
+        assert made.query_header == header
+        return made.key
+
+    assert key() == key("none") == key(*PAPER_QUERY_HEADER) == key("test=as-answered", "facts=as-answered") == job.key
+    assert len({key(*given) for given in ((), ("train=as-answered",), ("val=as-answered",), ("as-answered",))}) == 4
 
 
 def test_another_fault_is_not_taken_for_a_long_row(
@@ -128,7 +173,7 @@ def test_what_is_left_out_or_cut_is_said() -> None:
     assert count_lines(counts) == [
         "2 rows are left out, their answers have no verdict",
         "1,000 rows are left out, their answers are longer than the model reads",
-        "4 rows were longer than the model can read and lost the left of their context",
+        "4 rows were longer than the model can read and lost the left of their text",
     ]
     assert count_lines(dict.fromkeys(counts, 0)) == []
 

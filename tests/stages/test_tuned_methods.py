@@ -64,6 +64,8 @@ def test_scores_are_those_that_the_run_selected_by(tiny_llama: TinyLlama, tmp_pa
     rows = [
         {
             "row_id": f"{place}/{answer}",
+            "source": "test",
+            "split": "test",
             "style": "oe",
             "context": open_ended_context(f"What is the capital of {place}?"),
             "target": "Lima",

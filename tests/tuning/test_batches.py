@@ -5,7 +5,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from raycalib.lm.packed import PackedRow
 from raycalib.lm.window import TooLongError
 from raycalib.prompts import QUERY_SUFFIX, Example, open_ended_context, query_text
-from raycalib.tuning.batches import TuningRow, collate, tuning_row
+from raycalib.tuning.batches import TuningRow, answer_row, collate, tuning_row
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 ROW = TuningRow(row_id="r", query_ids=(1, 2, 3, 4), kl_ids=(1, 2, 5, 6), n_target=1, label=1)
@@ -82,6 +82,36 @@ def test_a_row_holds_both_texts_without_the_header(tiny_llama: TinyLlama) -> Non
     assert tokenizer.decode(row.kl_ids[-row.n_target :]) == "Paris"
     assert row.shared == len(tokenizer(asked)["input_ids"])
     assert (row.row_id, row.label) == ("r", 0)
+
+
+def test_a_row_holds_both_texts_with_the_header_where_it_is_shown(tiny_llama: TinyLlama) -> None:
+    _, tokenizer = tiny_llama
+    plain, _ = tuning_row(tokenizer, "r", EXAMPLE, "Rome", 0, FREE)
+    row, cut = tuning_row(tokenizer, "r", EXAMPLE, "Rome", 0, FREE, with_header=True)
+    asked = "Answer shortly.\n\nQuestion: What is the capital of France?\nAnswer:"
+    assert cut == 0
+    assert list(row.query_ids) == tokenizer(query_text(asked, "Rome"))["input_ids"]
+    assert list(row.kl_ids) == tokenizer(f"{asked} Paris")["input_ids"]
+    assert (row.n_target, row.shared) == (plain.n_target, len(tokenizer(asked)["input_ids"]))
+    answered, _ = answer_row(tokenizer, "r", EXAMPLE, "Rome", 0, FREE, with_header=True)
+    assert list(answered.query_ids) == tokenizer(f"{asked} Rome")["input_ids"]
+
+
+@pytest.mark.parametrize("answer", ["Rome", "Paris"])
+def test_the_header_is_cut_before_the_context(tiny_llama: TinyLlama, answer: str) -> None:
+    _, tokenizer = tiny_llama
+    plain, _ = tuning_row(tokenizer, "r", EXAMPLE, answer, 0, FREE)
+    whole, _ = tuning_row(tokenizer, "r", EXAMPLE, answer, 0, FREE, with_header=True)
+    n_header = len(whole.query_ids) - len(plain.query_ids)
+    for further in (0, 8):
+        most = len(plain.query_ids) - further
+        row, cut = tuning_row(tokenizer, "r", EXAMPLE, answer, 0, most, with_header=True)
+        assert cut == n_header + further
+        assert row.query_ids[1:] == whole.query_ids[1 + cut :]
+        assert row.kl_ids[1:] == whole.kl_ids[1 + cut :]
+        text = tokenizer.decode(row.query_ids)
+        assert ("shortly" in text, "What is the capital" in text) == (False, further == 0)
+        assert (row.n_target, row.query_ids[0], row.kl_ids[0]) == (plain.n_target, *[tokenizer.bos_token_id] * 2)
 
 
 def test_a_right_answer_is_part_of_the_shared_prefix(tiny_llama: TinyLlama) -> None:

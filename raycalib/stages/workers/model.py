@@ -11,6 +11,7 @@ from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.names import DtypeName, ModelSource
 from raycalib.lm.tokenizer_check import check_rows
+from raycalib.sources.parts import WITHOUT_HEADER, QueryHeader
 from raycalib.storage import Location
 
 
@@ -27,6 +28,7 @@ class ModelWorkerConfig:
         max_tokens: of any text, its answer included; None is the model's window.
         adapters: directories of adapters by prompt style.
         heads: directories of classifiers that belong to the adapters, by prompt style; none where the query is asked.
+        query_header: whether the query of a row shows the few-shot examples that the row was answered with.
         engine: what generates answers.
         gpus: of the worker, fractions allowed.
     """
@@ -39,6 +41,7 @@ class ModelWorkerConfig:
     max_tokens: int | None = None
     adapters: tuple[tuple[str, Location], ...] = ()
     heads: tuple[tuple[str, Location], ...] = ()
+    query_header: QueryHeader = WITHOUT_HEADER
     engine: EngineSettings = field(default_factory=EngineSettings)
     gpus: float = 0.0
 

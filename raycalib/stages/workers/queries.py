@@ -8,6 +8,7 @@ import numpy as np
 from raycalib.lm.logits import state_size
 from raycalib.lm.query_scoring import NOT_FINITE, QueryScorer, QueryScores
 from raycalib.records import Row
+from raycalib.sources.parts import AS_ANSWERED, QueryHeader
 from raycalib.stages.workers.model import ModelWorkerConfig, load_for_worker
 from raycalib.stages.workers.rows import all_or_each, queried_text
 from raycalib.tuning.probe import Probe
@@ -20,13 +21,14 @@ class FeatureWorker:
     def __init__(self, config: ModelWorkerConfig) -> None:
         model, tokenizer = load_for_worker(config)
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
+        self.header = config.query_header
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Features of answered rows; those that failed keep their place with empty features."""
         return all_or_each(rows, self._scored, lambda row, error: row | _no_scores(row, error))
 
     def _scored(self, rows: Sequence[Row]) -> list[Row]:
-        scores = _score(self.scorer, rows)
+        scores = _score(self.scorer, self.header, rows)
         scored = _with_logits(rows, scores.logits, scores)
         return [
             row | {"feature": None if error else state.tolist()}
@@ -50,6 +52,7 @@ class TunedQueryWorker:
         self.styles = [style for style, _ in config.adapters]
         self.heads = {style: load_probe(place, n_features=state_size(model)) for style, place in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
+        self.header = config.query_header
 
     def process(self, rows: list[Row]) -> list[Row]:
         """Logits of answered rows; those that failed keep their place with empty logits."""
@@ -65,12 +68,13 @@ class TunedQueryWorker:
         return [results[index] for index in range(len(rows))]
 
     def _scored(self, head: Probe | None, rows: Sequence[Row]) -> list[Row]:
-        scores = _score(self.scorer, rows)
+        scores = _score(self.scorer, self.header, rows)
         return _with_logits(rows, scores.logits if head is None else head.logits(scores.states), scores)
 
 
-def _score(scorer: QueryScorer, rows: Sequence[Row]) -> QueryScores:
-    texts, answers = [queried_text(row) for row in rows], [row["answer"] for row in rows]
+def _score(scorer: QueryScorer, header: QueryHeader, rows: Sequence[Row]) -> QueryScores:
+    texts = [queried_text(row, header.value_for(row["split"], row["source"]) == AS_ANSWERED) for row in rows]
+    answers = [row["answer"] for row in rows]
     return scorer.score(texts, answers, [row["target_prompt"] for row in rows])
 
 

@@ -18,6 +18,7 @@ from raycalib.lm.window import TooLongError, context_window
 from raycalib.prompts import Example
 from raycalib.records import Row
 from raycalib.secrets import hide_message
+from raycalib.sources.parts import AS_ANSWERED
 from raycalib.stages.output import finished
 from raycalib.stages.tune_job import TuneJob
 from raycalib.stages.worker_streams import clean_errors, clean_streams
@@ -153,13 +154,16 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
     """The labelled rows that are tuned and selected on, and what became of all of the job's style.
 
     ``in`` = ``train`` + ``val_select`` + ``other_split`` + ``unscored`` + ``too_long``; of the first two,
-    ``cut_on_the_left`` lost the left of their context. A row of another split counts there, scored or not. The tuned
-    stage's manifest has ``not_finite`` beside these: so many of ``train`` the base model has no finite numbers for.
+    ``cut_on_the_left`` lost the left of their text, few-shot examples first. A row of another split counts there,
+    scored or not. The tuned stage's manifest has ``not_finite`` beside these: so many of ``train`` the base model has
+    no finite numbers for.
     """
     make = tuning_row if job.settings.method == "lora_prompt" else answer_row
     by_split: dict[str, list[TuningRow]] = {"train": [], "val_select": []}
     counts = {"in": 0, "other_split": 0, "unscored": 0, "too_long": 0, "cut_on_the_left": 0}
-    for row in read_rows(job.labelled, job.shards, COLUMNS):
+    with_header = {split: job.query_header.value_for(split, "") == AS_ANSWERED for split in by_split}
+    columns = (*COLUMNS, "prompt") if any(with_header.values()) else COLUMNS
+    for row in read_rows(job.labelled, job.shards, columns):
         if row["style"] != job.style:
             continue
         counts["in"] += 1
@@ -170,7 +174,15 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
             counts["unscored"] += 1
             continue
         try:
-            tuned, n_cut = make(tokenizer, row["row_id"], _example(row), row["answer"], row["query_label"], max_tokens)
+            tuned, n_cut = make(
+                tokenizer,
+                row["row_id"],
+                _example(row),
+                row["answer"],
+                row["query_label"],
+                max_tokens,
+                with_header=with_header[row["split"]],
+            )
         except TooLongError:
             counts["too_long"] += 1
             continue
@@ -202,10 +214,15 @@ def count_lines(counts: dict[str, int]) -> list[str]:
     remarks = {
         "unscored": "rows are left out, their answers have no verdict",
         "too_long": "rows are left out, their answers are longer than the model reads",
-        "cut_on_the_left": "rows were longer than the model can read and lost the left of their context",
+        "cut_on_the_left": "rows were longer than the model can read and lost the left of their text",
     }
     return [f"{counts[name]:,} {remark}" for name, remark in remarks.items() if counts[name]]
 
 
 def _example(row: Row) -> Example:
-    return Example(context=row["context"], target=row["target"], target_prompt=row["target_prompt"])
+    return Example(
+        context=row["context"],
+        target=row["target"],
+        target_prompt=row["target_prompt"],
+        prompt=row.get("prompt") or "",
+    )
