@@ -2,7 +2,15 @@
 
 from raycalib.storage.location import Location
 from raycalib.storage.manifest import Manifest, git_commit, lost_files, read_manifest, versions, write_manifest
-from raycalib.storage.shards import find_shards, read_rows, read_shard, read_vectors, rows_without_secrets, write_shard
+from raycalib.storage.shards import (
+    find_shards,
+    read_rows,
+    read_schema,
+    read_shard,
+    read_vectors,
+    rows_without_secrets,
+    write_shard,
+)
 from raycalib.storage.writable import check_can_write
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "lost_files",
     "read_manifest",
     "read_rows",
+    "read_schema",
     "read_shard",
     "read_vectors",
     "rows_without_secrets",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import json
 import os
 from pathlib import Path
-from typing import Any
+from tempfile import gettempdir
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import fsspec
@@ -104,6 +105,39 @@ class Location:
             else:
                 filesystem, path = fsspec.core.url_to_fs((self / name).uri)
                 filesystem.pipe_file(path, content)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[BinaryIO]:
+        """A file to be written piece by piece, which is there whole when the block ends, and not at all if it raises.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        here = (self / name).uri
+        if self.is_local:
+            target = self.local_path / name
+            temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+        else:
+            temporary = Path(gettempdir()) / f"raycalib-{uuid4().hex}.tmp"
+        try:
+            with _as_storage_error("write", here):
+                temporary.parent.mkdir(parents=True, exist_ok=True)
+                file = temporary.open("wb")
+            with file:
+                try:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError as error:  # such as a full disk; other errors are of what is written
+                    raise StorageError(f"cannot write {here}: {hide_message(str(error))}") from error
+            with _as_storage_error("write", here):
+                if self.is_local:
+                    temporary.replace(target)
+                else:
+                    filesystem, path = fsspec.core.url_to_fs(here)
+                    filesystem.put_file(str(temporary), path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def read_json(self, name: str) -> Any:
         """The file's JSON.

@@ -131,3 +131,13 @@ def read_rows(place: Location, names: Sequence[str], columns: Sequence[str] | No
     """Rows of several shards, one after the other."""
     for name in names:
         yield from read_shard(place, name, columns)
+
+
+def read_schema(place: Location, name: str) -> pa.Schema:
+    """The columns of one shard with their types.
+
+    Raises:
+        StorageError: it cannot be read.
+        DataError: it is not Parquet.
+    """
+    return _read_table(place, name, None).schema

@@ -197,3 +197,27 @@ def test_joining_and_pickling() -> None:
     place = Location("s3://bucket/run/") / "stage" / "shard"
     assert place.uri == "s3://bucket/run/stage/shard"
     assert pickle.loads(pickle.dumps(place)) == place
+
+
+def write_half(place: Location) -> None:
+    with place.writing("a.bin") as file:
+        file.write(b"half")
+        raise DataError("damaged")
+
+
+def test_a_file_written_piece_by_piece_is_whole_or_not_there(place: Location) -> None:
+    with place.writing("a.bin") as file:
+        file.write(b"one")
+        file.write(b", two")
+        assert not place.exists("a.bin")
+    assert place.read_bytes("a.bin") == b"one, two"
+    with pytest.raises(DataError, match="damaged"):
+        write_half(place)
+    assert place.read_bytes("a.bin") == b"one, two"
+    assert all_files(place) == ["a.bin"]
+
+
+def test_a_full_disk_while_a_file_is_written_is_one_line(place: Location) -> None:
+    with pytest.raises(StorageError, match=r"^cannot write .*a\.bin: .*No space left"), place.writing("a.bin"):
+        raise OSError(28, "No space left on device")
+    assert not place.exists("a.bin")
