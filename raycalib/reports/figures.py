@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
+from raycalib.evaluation.methods import untempered
 from raycalib.printable import printable_line
 from raycalib.reports.wording import in_order
 
@@ -12,18 +13,18 @@ UNDEFINED = "–"
 DIGITS = 3
 LOWER_IS_BETTER = frozenset({"ece", "brier", "nll", "aurc"})
 HIGHER_IS_BETTER = frozenset({"auroc", "within_task_auroc"})
-MAIN_SPLITS = ("test", "heldout_families")
-SPLIT_TABLES = ("summary", "reliability", "risk_coverage")
 
 
 class Combo(NamedTuple):
-    """A model with a prompt style."""
+    """A model with a prompt style, of a run where several are shown together."""
 
     model: str
     style: str
+    run: str = ""
 
     def __str__(self) -> str:
-        return printable_line(f"{self.model} {self.style}")
+        of_run = f"{self.run}: " if self.run else ""
+        return printable_line(f"{of_run}{self.model} {self.style}".strip())
 
 
 def number(value: Any) -> float | None:
@@ -58,8 +59,8 @@ def figure_text(row: Row, metric: str) -> str:
 
 
 def combo_of(row: Row) -> Combo:
-    """Returns the row's model and prompt style."""
-    return Combo(str(row["model"]), str(row["style"]))
+    """Returns the row's model and prompt style, and its run where it names one."""
+    return Combo(*(str(row.get(name) or "") for name in Combo._fields))
 
 
 def combos(rows: Iterable[Row]) -> list[Combo]:
@@ -74,21 +75,19 @@ def select(rows: Iterable[Row], combo: Combo | None = None, split: str | None = 
     return sorted(kept, key=lambda row: place[str(row.get("method"))])
 
 
-def main_split(report: Mapping[str, Any]) -> str:
-    """Returns the split of the headlines and plots: test, or held-out families where nothing is on test.
-
-    A run whose questions for evaluation all come from sources of their own has no test rows.
-
-    >>> main_split({"summary": [{"split": "heldout_families"}]})
-    'heldout_families'
-    """
-    present = {row.get("split") for name in SPLIT_TABLES for row in report.get(name, ())}
-    return next((split for split in MAIN_SPLITS if split in present), MAIN_SPLITS[0])
-
-
 def by_method(rows: Iterable[Row]) -> dict[str, Row]:
     """Returns the rows of one combo and split by their method."""
     return {str(row["method"]): row for row in rows}
+
+
+def is_hole(row: Row) -> bool:
+    """Returns whether a row stands for figures that there are not: of no answers, with the reason or without.
+
+    >>> is_hole({"n": 0, "reason": "out of memory"}), is_hole({"n": 96, "reason": "all 96 labels are 0"})
+    (True, False)
+    """
+    metrics = {"accuracy", *LOWER_IS_BETTER, *HIGHER_IS_BETTER}
+    return not row.get("n") and all(figure(row, metric) is None for metric in metrics)
 
 
 def is_degenerate(row: Row) -> bool:
@@ -118,6 +117,15 @@ def best_text(rows: Sequence[Row], metric: str) -> str | None:
     return number_text(min(values) if metric in LOWER_IS_BETTER else max(values))
 
 
+def without_repeats(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows of one combo and set without those that a temperature makes of another that is there.
+
+    A temperature keeps the ranking, and so AUROC and the risk–coverage curve: they are drawn once.
+    """
+    present = {str(row.get("method")) for row in rows}
+    return [row for row in rows if untempered(str(row.get("method"))) not in present - {str(row.get("method"))}]
+
+
 def is_best(row: Row, metric: str, best: str | None) -> bool:
     """Returns whether a row's figure is the best of its group, as ``best_text`` gave it, and tells something.
 
@@ -130,7 +138,7 @@ def is_best(row: Row, metric: str, best: str | None) -> bool:
 
 def filled_bins(row: Row) -> list[tuple[int, float, float]]:
     """Returns count, mean confidence and accuracy of the bins of a reliability row that hold answers."""
-    bins = zip(row["count"], row["mean_confidence"], row["accuracy"], strict=True)
+    bins = zip(*(row.get(name) or () for name in ("count", "mean_confidence", "accuracy")), strict=True)
     return [
         (count, confidence, accuracy)
         for count, confidence, accuracy in bins

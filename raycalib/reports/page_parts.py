@@ -1,32 +1,35 @@
 """What the page's template prints: numbers chosen and rounded, plots drawn, text not yet escaped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import json
 from typing import Any, NamedTuple
 
-from markupsafe import Markup
-
-from raycalib.evaluation.methods import FAMILY_RATE, ZERO_SHOT_QUERY
+from raycalib.evaluation.methods import FAMILY_RATE, WITH_TEMPERATURE, ZERO_SHOT_QUERY, temperature_of, untempered
+from raycalib.reports.evaluation_sets import main_sets
 from raycalib.reports.figures import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,
     UNDEFINED,
+    Combo,
     Row,
     best_text,
     bounds_text,
+    by_method,
     combo_of,
     combos,
     figure,
     is_best,
     is_degenerate,
+    is_hole,
     number,
     number_text,
     select,
 )
-from raycalib.reports.plots import reliability_svg, risk_coverage_svg
-from raycalib.reports.wording import CALIBRATED_QUERY, SPLIT_TITLES, in_order, method_name, split_name
+from raycalib.reports.leading import leading_method
+from raycalib.reports.reasons import reason_lines
+from raycalib.reports.wording import in_order, method_name
 
-HEADLINE_METHODS = (CALIBRATED_QUERY, ZERO_SHOT_QUERY, FAMILY_RATE)
+HEADLINE_BASELINES = (ZERO_SHOT_QUERY, FAMILY_RATE)
 HEADLINE_METRICS = {
     "ece": "ECE",
     "auroc": "AUROC",
@@ -78,17 +81,27 @@ class Headline(NamedTuple):
 
 
 def headlines(summary: Sequence[Row], split: str) -> list[Headline]:
-    """Returns the means over combos for the headline methods, each over the same combos.
+    """Returns the means over combos of the leading method and two baselines, each over the same combos.
 
-    A method without any value on the split is undefined and does not narrow the combos of the others. Combos whose
-    labels are of one class are left out.
+    Baselines with a temperature stand beside those without where there are such. A method without any value on the
+    split is undefined and does not narrow the combos of the others. Combos whose labels are of one class are left out.
     """
-    return [_headline(summary, split, metric) for metric in HEADLINE_METRICS]
+    rows = select(summary, split=split)
+    return [_headline(rows, metric, _headline_methods(rows, metric)) for metric in HEADLINE_METRICS]
 
 
-def _headline(summary: Sequence[Row], split: str, metric: str) -> Headline:
-    values: dict[str, dict[object, float]] = {method: {} for method in HEADLINE_METHODS}
-    for row in select(summary, split=split):
+def _headline_methods(rows: Sequence[Row], metric: str) -> list[str]:
+    """A temperature does not change AUROC: there the baselines stand without."""
+    present = {str(row.get("method")) for row in rows if figure(row, metric) is not None}
+    tempered = {baseline + WITH_TEMPERATURE for baseline in HEADLINE_BASELINES} & present
+    found = list(HEADLINE_BASELINES) if "auroc" in metric else in_order([*HEADLINE_BASELINES, *tempered])
+    leading = leading_method(rows)
+    return [leading, *(method for method in found if method != leading)]
+
+
+def _headline(rows: Sequence[Row], metric: str, methods: Sequence[str]) -> Headline:
+    values: dict[str, dict[object, float]] = {method: {} for method in methods}
+    for row in rows:
         value = figure(row, metric)
         if value is not None and row["method"] in values and not is_degenerate(row):
             values[str(row["method"])][combo_of(row)] = value
@@ -106,23 +119,60 @@ def _mean_text(values: Sequence[float]) -> str:
     return number_text(sum(values) / len(values)) if values else UNDEFINED
 
 
-def splits_in(rows: Sequence[Row]) -> list[str]:
-    """Returns the splits that have rows, the known ones first."""
-    present = list(dict.fromkeys(str(row["split"]) for row in rows))
-    return [split for split in SPLIT_TITLES if split in present] + [
-        split for split in present if split not in SPLIT_TITLES
-    ]
+def top_lines(summary: Sequence[Row], holes: Sequence[Row]) -> list[str]:
+    """Returns what failed as a whole, a line each: combos without any figure, and what has no rows at all."""
+    whole = {combo for combo in combos(summary) if all(map(is_hole, select(summary, combo)))}
+    return reason_lines([row for row in summary if combo_of(row) in whole], holes)
+
+
+class Overview(NamedTuple):
+    """One method on all evaluation sets.
+
+    Attributes:
+        method: Its name in words.
+        combos: Across.
+        lines: Names of sets, and per combo its ECE and AUROC.
+    """
+
+    method: str
+    combos: list[Combo]
+    lines: list[tuple[str, list[Cell]]]
+
+
+def overview(summary: Sequence[Row]) -> Overview:
+    """Returns the leading method's ECE on every evaluation set, and below it its AUROC."""
+    method, across = leading_method(summary), combos(summary)
+    lines = []
+    for split in main_sets(summary):
+        rows = (by_method(select(summary, combo, split)).get(method, {}) for combo in across)
+        lines.append((split, [_overview_cell(row) for row in rows]))
+    return Overview(method_name(method), across, lines)
+
+
+def _overview_cell(row: Row) -> Cell:
+    auroc, ece = figure(row, "auroc"), figure(row, "ece")
+    return Cell(number_text(ece), f"AUROC {number_text(auroc)}", sort=ece)
 
 
 def summary_rows(summary: Sequence[Row], split: str) -> list[tuple[Row, list[Cell]]]:
-    """Returns each row of the split with its cells, in the order of TABLE_METRICS, best of a combo marked."""
+    """Returns each row of the split with its cells, in the order of TABLE_METRICS, best of a combo marked.
+
+    Where all methods of a combo are missing for one reason they have one row.
+    """
     lines = []
     for combo in combos(select(summary, split=split)):
-        rows = select(summary, combo, split)
+        rows = _one_for_all(select(summary, combo, split))
         directed = LOWER_IS_BETTER | HIGHER_IS_BETTER
         best = {metric: best_text(rows, metric) for metric in TABLE_METRICS if metric in directed}
         lines += [(row, [_cell(row, metric, best.get(metric)) for metric in TABLE_METRICS]) for row in rows]
     return lines
+
+
+def _one_for_all(rows: Sequence[Row]) -> Sequence[Row]:
+    reasons = {row.get("reason") for row in rows}
+    if len(rows) == 1 or len(reasons) > 1 or not all(map(is_hole, rows)):
+        return rows
+    return [{**rows[0], "method": "every method"}]
 
 
 def _cell(row: Row, metric: str, best: str | None) -> Cell:
@@ -136,46 +186,32 @@ def _small_print(row: Row, metric: str) -> str:
         tasks = row[metric]
         rows = f", {tasks['n']} rows" if "n" in tasks else ""
         return f"{tasks['n_tasks']} of {tasks['n_tasks'] + tasks['n_tasks_left_out']} tasks{rows}"
-    if metric == "ece_noise_floor":
+    if metric == "ece_noise_floor" and not is_hole(row):
         return f"95 %: {number_text(figure(row, metric, 'quantile_95'))}"
     return bounds_text(row, metric)
 
 
 def task_methods(tasks: Sequence[Row]) -> list[str]:
-    """Returns the methods that have an AUROC per task, in the order of the tables."""
-    return in_order(method for row in tasks for method in row["auroc"])
+    """Returns the methods that have an AUROC per task, in the order of the tables.
+
+    A temperature does not change it: a method with one has a column only where it stands alone in a row.
+    """
+    found = [(method, row.get("auroc") or {}) for row in tasks for method in row.get("auroc") or ()]
+    return in_order(
+        method for method, of_row in found if not temperature_of(method) or untempered(method) not in of_row
+    )
 
 
 def task_cell(row: Row, method: str) -> Cell:
     """Returns a method's AUROC on a task, and below it the rows that it is of where they are not all of the task's."""
-    n = (row.get("n_of") or {}).get(method, row["n"])
-    value = row["auroc"].get(method)
-    return Cell(number_text(value), "" if n == row["n"] else f"of {n}", sort=number(value))
+    n = (row.get("n_of") or {}).get(method, row.get("n"))
+    value = (row.get("auroc") or {}).get(method)
+    return Cell(number_text(value), "" if n == row.get("n") else f"of {n}", sort=number(value))
 
 
 def number_cell(value: Any) -> Cell:
     """Returns a cell with three decimals that sorts by its number."""
     return Cell(number_text(value), sort=number(value))
-
-
-def own_svg(svg: str) -> Markup:
-    """Returns a plot that the page may print as it is: matplotlib has escaped the text in it."""
-    return Markup(svg)
-
-
-def reliability_figures(report: Mapping[str, Any], split: str) -> list[tuple[str, Markup]]:
-    """Returns a caption and the drawn diagrams per combo on the split."""
-    rows = [row for row in report["reliability"] if row.get("split", split) == split]
-    drawn = ((str(combo), reliability_svg(select(rows, combo))) for combo in combos(rows))
-    return [(caption, own_svg(svg)) for caption, svg in drawn if svg]
-
-
-def risk_coverage_figures(report: Mapping[str, Any], split: str) -> list[tuple[str, Markup]]:
-    """Returns a caption and the drawn curves per combo on the split."""
-    rows = [row for row in report["risk_coverage"] if row.get("split", split) == split]
-    title = f", {split_name(split)}"
-    drawn = ((f"{combo}{title}", select(rows, combo)) for combo in combos(rows))
-    return [(caption, own_svg(risk_coverage_svg(curves, caption))) for caption, curves in drawn if curves]
 
 
 def pretty(value: Any) -> str:

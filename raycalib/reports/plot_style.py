@@ -1,5 +1,6 @@
 """Colours, markers and settings of the plots, and the clean-up of a drawn SVG; plain text, no matplotlib."""
 
+from collections.abc import Iterable
 from html import escape
 import re
 from typing import Any
@@ -11,23 +12,22 @@ from raycalib.evaluation.methods import (
     LORA_PROMPT,
     OPTION_LIKELIHOOD,
     PROBE,
-    WITH_TEMPERATURE,
     ZERO_SHOT_QUERY,
+    temperature_of,
+    untempered,
 )
-from raycalib.reports.wording import CALIBRATED_PROBE, CALIBRATED_QUERY
+from raycalib.printable import printable_line
+from raycalib.reports.wording import in_order
 
-# Okabe and Ito's palette without black and yellow, which vanish on dark and on light.
+# After Okabe and Ito's palette, without black and yellow, which vanish on dark and on light.
 METHOD_COLOURS = {
     ZERO_SHOT_QUERY: "#d55e00",
     ANSWER_LIKELIHOOD: "#e69f00",
     OPTION_LIKELIHOOD: "#a6761d",
     FAMILY_RATE: "#8c8c8c",
-    LORA_PROMPT: "#56b4e9",
-    CALIBRATED_QUERY: "#1f83c9",
-    LORA: "#b39ddb",
-    LORA + WITH_TEMPERATURE: "#7e57c2",
-    PROBE: "#cc79a7",
-    CALIBRATED_PROBE: "#009e73",
+    LORA_PROMPT: "#1f83c9",
+    LORA: "#7e57c2",
+    PROBE: "#009e73",
 }
 METHOD_MARKERS = {
     ZERO_SHOT_QUERY: "s",
@@ -35,15 +35,11 @@ METHOD_MARKERS = {
     OPTION_LIKELIHOOD: "d",
     FAMILY_RATE: "X",
     LORA_PROMPT: "o",
-    CALIBRATED_QUERY: "o",
     LORA: "v",
-    LORA + WITH_TEMPERATURE: "v",
     PROBE: "^",
-    CALIBRATED_PROBE: "^",
 }
-DASHED = frozenset({FAMILY_RATE, LORA, PROBE})
-HOLLOW = frozenset({LORA, LORA_PROMPT, PROBE})
-OTHER_COLOUR, OTHER_MARKER = "#9a7d4e", "P"
+GIVEN_COLOURS = ("#cc79a7", "#56b4e9", "#b5a300", "#e05263", "#17a2a2", "#b39ddb", "#7a9e00", "#a0522d")
+GIVEN_MARKERS = ("P", "*", "<", ">", "p", "h", "8")
 INK = "#010203"  # replaced by currentColor
 PIXELS_PER_INCH = 111
 
@@ -67,23 +63,34 @@ RC_PARAMS: Any = {
 }
 
 
-def colour_of(method: str) -> str:
-    """Returns the method's colour, the same in every plot."""
-    return METHOD_COLOURS.get(method, OTHER_COLOUR)
+class MethodStyles:
+    """How each method is drawn, the same in every plot of a report; one with a temperature has its method's colour.
 
+    Args:
+        methods: All that are drawn; given ones get the further colours in their order.
+    """
 
-def line_style(method: str) -> dict[str, Any]:
-    """Returns colour and dashes of a method's line."""
-    return {"color": colour_of(method), "linestyle": "--" if method in DASHED else "-"}
+    def __init__(self, methods: Iterable[str]) -> None:
+        bases = in_order(untempered(method) for method in methods)
+        given = (method for method in bases if method not in METHOD_COLOURS)
+        self._given = {method: place for place, method in enumerate(given)}
 
+    def colour(self, method: str) -> str:
+        """The method's colour."""
+        base = untempered(method)
+        return METHOD_COLOURS.get(base) or GIVEN_COLOURS[self._given.get(base, 0) % len(GIVEN_COLOURS)]
 
-def marker_style(method: str) -> dict[str, Any]:
-    """Returns colour, shape and filling of a method's dot."""
-    return {
-        "color": colour_of(method),
-        "marker": METHOD_MARKERS.get(method, OTHER_MARKER),
-        "markerfacecolor": "none" if method in HOLLOW else colour_of(method),
-    }
+    def line(self, method: str) -> dict[str, Any]:
+        """Colour and dashes of the method's line: dashed with a temperature, dotted for what looks at no answer."""
+        dashes = "--" if temperature_of(method) else ":" if method == FAMILY_RATE else "-"
+        return {"color": self.colour(method), "linestyle": dashes}
+
+    def marker(self, method: str) -> dict[str, Any]:
+        """Colour, shape and filling of the method's dot: hollow with a temperature."""
+        base = untempered(method)
+        shape = METHOD_MARKERS.get(base) or GIVEN_MARKERS[self._given.get(base, 0) % len(GIVEN_MARKERS)]
+        filling = "none" if temperature_of(method) else self.colour(method)
+        return {"color": self.colour(method), "marker": shape, "markerfacecolor": filling}
 
 
 def inline_svg(drawn: str, label: str, width_in: float) -> str:
@@ -102,4 +109,4 @@ def inline_svg(drawn: str, label: str, width_in: float) -> str:
     head, body = svg.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     style = f"width:100%;max-width:{round(PIXELS_PER_INCH * width_in)}px;height:auto"
-    return f'{head} role="img" aria-label="{escape(label)}" style="{style}">{body}'
+    return f'{head} role="img" aria-label="{escape(printable_line(label))}" style="{style}">{body}'

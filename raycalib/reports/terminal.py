@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from raycalib.reports.evaluation_sets import in_every_set, main_sets, set_of
 from raycalib.reports.figures import (
-    MAIN_SPLITS,
     Combo,
     Row,
     best_text,
@@ -19,7 +19,8 @@ from raycalib.reports.figures import (
     number_text,
     select,
 )
-from raycalib.reports.short_table import short_tables
+from raycalib.reports.reasons import reason_lines
+from raycalib.reports.short_table import MOST_SETS, short_tables
 from raycalib.reports.split_tables import split_tables
 from raycalib.reports.wording import short_name, split_title
 
@@ -34,7 +35,7 @@ CAPTION = (
 )
 
 
-def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -> Table:
+def summary_table(summary: Sequence[Row], splits: Sequence[str] | None = None, holes: Sequence[Row] = ()) -> Table:
     """Returns a grid with one titled table per split that has rows: combos × methods with their intervals.
 
     The best ECE and AUROC of a combo are bold and starred, since a log file has no bold; below stand the reasons of
@@ -42,27 +43,39 @@ def summary_table(summary: Sequence[Row], splits: Sequence[str] = MAIN_SPLITS) -
 
     Args:
         summary: The report's summary rows.
-        splits: Which splits, in this order.
+        splits: Which splits, in this order; None for all but the fresh entities.
+        holes: The report's "holes".
 
     Returns:
         A renderable at most 120 columns wide.
     """
-    return split_tables(summary, splits, lambda rows, split: [_split_table(rows, split)])
+    rows = in_every_set(summary)
+    shown = main_sets(rows) if splits is None else splits
+    return split_tables(rows, shown, lambda found, split: [_split_table(found, split)], holes=holes)
 
 
-def print_summary(summary: Sequence[Row], console: Console | None = None) -> None:
-    """Prints the tables, or short ones where those are longer than a screen.
+def print_summary(summary: Sequence[Row], console: Console | None = None, holes: Sequence[Row] = ()) -> None:
+    """Prints the tables, or short ones where those are longer than a screen, and the reasons of holes.
 
     Without a console to standard output, at width 120 when that is no terminal.
+
+    Args:
+        summary: The report's summary rows.
+        console: Where to print.
+        holes: The report's "holes": what failed and has no rows.
     """
     target = console or Console()
     if console is None and not target.is_terminal:
         target = Console(width=WIDTH, color_system=None)
     if not summary:
         target.print("No figures: the summary has no rows.", markup=False)
+        for line in reason_lines([], holes):
+            target.print(line, markup=False, highlight=False)
         return
-    shown = [row for row in summary if row.get("split") in MAIN_SPLITS]
-    target.print(summary_table(summary) if len(shown) <= MOST_LINES else short_tables(summary))
+    rows = in_every_set(summary)
+    sets = main_sets(rows)
+    few = len(sets) <= MOST_SETS and sum(1 for row in rows if set_of(row) in sets) <= MOST_LINES
+    target.print(summary_table(rows, sets, holes) if few else short_tables(rows, sets, holes))
 
 
 def _split_table(rows: Sequence[Row], split: str) -> Table:

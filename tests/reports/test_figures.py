@@ -2,7 +2,17 @@ from typing import Any
 
 import pytest
 
-from raycalib.reports.figures import Combo, best_text, combos, figure, figure_text, filled_bins, main_split, select
+from raycalib.reports.figures import (
+    Combo,
+    best_text,
+    combos,
+    figure,
+    figure_text,
+    filled_bins,
+    is_hole,
+    select,
+    without_repeats,
+)
 
 
 def _row(method: str, value: float | None, **interval: float | None) -> dict[str, Any]:
@@ -59,15 +69,25 @@ def test_empty_bins_are_left_out() -> None:
     assert filled_bins(row) == [(4, 0.7, 0.5)]
 
 
-@pytest.mark.parametrize(
-    ("report", "split"),
-    [
-        ({"summary": [{"split": "heldout_families"}, {"split": "test"}]}, "test"),
-        ({"summary": [{"split": "heldout_families"}]}, "heldout_families"),
-        ({"summary": [], "reliability": [{"split": "heldout_families"}]}, "heldout_families"),
-        ({"summary": [{"split": "mine"}]}, "test"),
-        ({}, "test"),
-    ],
-)
-def test_the_main_split_is_test_where_anything_is_on_it(report: dict[str, Any], split: str) -> None:
-    assert main_split(report) == split
+def test_empty_bins_of_a_hole_are_none() -> None:
+    assert filled_bins({"method": "probe"}) == []
+    assert filled_bins({"count": None, "mean_confidence": None, "accuracy": None}) == []
+
+
+def test_a_run_tells_combos_apart_and_is_named() -> None:
+    rows = [_row("probe", 0.1), _row("probe", 0.1) | {"run": "seed2"}]
+    assert [str(combo) for combo in combos(rows)] == ["m oe", "seed2: m oe"]
+    assert select(rows, Combo("m", "oe", "seed2")) == [rows[1]]
+    assert select(rows, Combo("m", "oe")) == [rows[0]]
+
+
+def test_a_temperature_repeats_only_what_is_there() -> None:
+    rows = [_row("probe", 0.1), _row("probe+temperature", 0.1), _row("lora+given temperature", 0.1)]
+    assert without_repeats(rows) == [rows[0], rows[2]]
+
+
+def test_a_hole_has_neither_answers_nor_figures() -> None:
+    assert is_hole({"n": 0, "ece": None, "reason": "out of memory"})
+    assert is_hole({"n": 0, "ece": {"value": None}})
+    assert not is_hole(_row("probe", 0.1))
+    assert not is_hole({"n": 96, "ece": {"value": None}, "reason": "all 96 labels are 0"})

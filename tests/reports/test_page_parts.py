@@ -4,9 +4,10 @@ from raycalib.reports.page_parts import (
     TABLE_METRICS,
     headlines,
     number_cell,
-    splits_in,
+    overview,
     summary_rows,
     task_methods,
+    top_lines,
 )
 
 
@@ -48,9 +49,46 @@ def test_best_of_each_combo_is_marked(report: dict[str, Any]) -> None:
     assert not any(cells[accuracy].best for _, cells in lines)
 
 
-def test_known_splits_come_first() -> None:
-    rows = [{"split": split} for split in ("mine", "heldout_families", "test")]
-    assert splits_in(rows) == ["test", "heldout_families", "mine"]
+def _hole(model: str, method: str, reason: str = "out of memory") -> dict[str, Any]:
+    return _row(model, method, None) | {"n": 0, "reason": reason}
+
+
+def test_headlines_compare_alike_and_fall_back_on_what_was_given() -> None:
+    methods = ("adapter a+temperature", "adapter a", "zero_shot_query", "zero_shot_query+temperature")
+    summary = [_row("m", method, 0.1 * index) | {"auroc": {"value": 0.7}} for index, method in enumerate(methods)]
+    ece, auroc = headlines(summary, "test")[:2]
+    names = ["adapter a + temperature", "zero-shot query", "zero-shot query + temperature", "family rate"]
+    assert [name for name, _ in ece.values] == names
+    assert [name for name, _ in auroc.values] == [names[0], "zero-shot query", "family rate"]
+
+
+def test_all_methods_missing_for_one_reason_have_one_row() -> None:
+    rows = [_hole("m", "probe"), _hole("m", "lora"), _row("other", "probe", 0.1)]
+    assert [row["method"] for row, _ in summary_rows(rows, "test")] == ["every method", "probe"]
+    rows[0] |= {"reason": "not fitted"}
+    assert [row["method"] for row, _ in summary_rows(rows, "test")] == ["lora", "probe", "probe"]
+
+
+def test_what_failed_as_a_whole_is_said_once_at_the_top() -> None:
+    hole = {"model": "m", "style": "oe", "method": "", "reason": "out of memory"}
+    rows = [_hole("m", "probe"), _row("other", "probe", 0.1), _hole("other", "lora")]
+    assert top_lines(rows, []) == ["m oe, probe: out of memory."]
+    assert top_lines(rows, [hole]) == ["m oe, probe: out of memory."]
+    assert top_lines(rows[1:], [hole]) == ["m oe: out of memory."]
+    assert top_lines([], [hole | {"method": "lora", "split": "mmlu"}]) == ["m oe, mmlu, LoRA: out of memory."]
+
+
+def test_the_overview_has_every_set_and_combo() -> None:
+    rows = [_row("m", "probe", 0.1), _row("n", "probe", 0.2) | {"split": "mmlu"}]
+    found = overview(rows)
+    assert (found.method, [str(combo) for combo in found.combos]) == ("probe", ["m oe", "n oe"])
+    cells = [(split, [cell.text for cell in cells]) for split, cells in found.lines]
+    assert cells == [("test", ["0.100", "–"]), ("mmlu", ["–", "0.200"])]
+
+
+def test_a_temperature_has_no_column_of_its_own_among_the_tasks() -> None:
+    rows = [{"auroc": {"probe": 0.5, "probe+temperature": 0.5}}, {"auroc": {"lora+temperature": 0.5}}]
+    assert task_methods(rows) == ["lora+temperature", "probe"]
 
 
 def test_undefined_cells_sort_last() -> None:

@@ -1,4 +1,5 @@
-from raycalib.reports.plot_style import METHOD_COLOURS, METHOD_MARKERS, colour_of, inline_svg, marker_style
+from raycalib.evaluation.methods import WITH_TEMPERATURE
+from raycalib.reports.plot_style import METHOD_COLOURS, METHOD_MARKERS, MethodStyles, inline_svg
 from raycalib.reports.wording import METHOD_NAMES
 
 
@@ -7,9 +8,25 @@ def test_every_method_has_its_own_colour_and_a_marker() -> None:
     assert len(set(METHOD_COLOURS.values())) == len(METHOD_NAMES)
 
 
-def test_an_unknown_method_is_drawn_too() -> None:
-    assert colour_of("new") not in METHOD_COLOURS.values()
-    assert marker_style("new")["marker"] not in METHOD_MARKERS.values()
+def test_given_methods_are_told_apart_from_each_other_and_from_the_known() -> None:
+    methods = [f"adapter {index:02}" for index in range(20)]
+    styles = MethodStyles([*METHOD_NAMES, *methods])
+    looks = {(styles.colour(method), styles.marker(method)["marker"]) for method in [*METHOD_NAMES, *methods]}
+    assert len(looks) == 20 + len(METHOD_NAMES)
+    assert len({styles.colour(method) for method in methods[:8]}) == 8
+    assert not {styles.colour(method) for method in methods} & set(METHOD_COLOURS.values())
+
+
+def test_a_temperature_keeps_the_colour_and_is_hollow_and_dashed() -> None:
+    styles = MethodStyles(["adapter a", "adapter b"])
+    for method in ("probe", "family_rate", "adapter b"):
+        tempered = method + WITH_TEMPERATURE
+        assert styles.colour(tempered) == styles.colour(method)
+        assert (styles.marker(method)["markerfacecolor"], styles.marker(tempered)["markerfacecolor"]) == (
+            styles.colour(method),
+            "none",
+        )
+        assert styles.line(tempered)["linestyle"] == "--" != styles.line(method)["linestyle"]
 
 
 def test_inline_svg_drops_head_and_running_ids() -> None:
