@@ -1,7 +1,10 @@
 """Starts or joins Ray, once and only when a stage has work to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 import logging
 import os
+from threading import Lock
 from typing import NamedTuple
 
 import ray
@@ -9,7 +12,8 @@ from ray.data import DataContext
 
 from raycalib.errors import ConfigError
 from raycalib.run_logs import RUN_LOGS
-from raycalib.stages.progress import say
+from raycalib.stages.first_thread import in_first_thread
+from raycalib.stages.progress import say, show
 from raycalib.stages.room import (
     grows_by_itself,
     lack_of_trainers,
@@ -19,6 +23,8 @@ from raycalib.stages.room import (
     workers_that_fit,
 )
 from raycalib.stages.settings import RaySettings
+from raycalib.stages.shares import Shares
+from raycalib.stages.stopping import check_stopped
 from raycalib.stages.worker_lines import WORKER_LINES
 from raycalib.storage import Location
 
@@ -28,7 +34,7 @@ MOST_BY_ITSELF = 64
 
 
 class PoolSize(NamedTuple):
-    """Actors of a pool: how many at least, how many at once (what the cluster holds now), how many at most."""
+    """Actors of a pool: how many at least, how many at once (its share of what the cluster holds), how many at most."""
 
     smallest: int
     initial: int
@@ -36,18 +42,34 @@ class PoolSize(NamedTuple):
 
 
 class Cluster:
-    """A lazy connection: nothing is started until ``connect`` is called."""
+    """A lazy connection: nothing is started until ``connect`` is called. Threads may call it.
 
-    def __init__(self, settings: RaySettings, out: Location | None = None) -> None:
+    Attributes:
+        at_once: pools that compute at once, as far as the cluster holds a worker for each; 0 is one for each chain.
+        chains: of steps, which run side by side; 0 where nothing is said.
+    """
+
+    def __init__(self, settings: RaySettings, out: Location | None = None, at_once: int = 0) -> None:
         """``out`` is the run's directory, in whose ``logs/`` the lines of Ray and of the workers are kept."""
         self.settings, self.out = settings, out
+        self.at_once, self.chains = at_once, 0
         self._connected_here = self._started_here = False
+        self._lock = Lock()
+        self._shares = Shares(self.shares)
 
     def connect(self) -> None:
-        """Joins or starts Ray; does nothing the second time.
+        """Joins or starts Ray; does nothing the second time."""
+        check_stopped()
+        in_first_thread(self._connect)
 
-        A Dataset copies Ray Data's settings when it is made: all of them are set here, before any is.
-        """
+    def _connect(self) -> None:
+        with self._lock:
+            self._set_up()
+            if not ray.is_initialized():
+                self._start()
+
+    def _set_up(self) -> None:
+        """A Dataset copies Ray Data's settings when it is made: all of them are set here, before any is."""
         context = DataContext.get_current()
         context.enable_progress_bars = False
         # One task at a time makes a busy actor's utilisation 1, which Ray Data's own threshold of 1.75 never meets.
@@ -56,8 +78,8 @@ class Cluster:
         if self.out is not None:
             RUN_LOGS.keep_in(self.out)
         WORKER_LINES.follow(others_are_shown=ray.is_initialized() and not self._connected_here)
-        if ray.is_initialized():
-            return
+
+    def _start(self) -> None:
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
         extra = {"_temp_dir": self.settings.temp_dir} if self.settings.temp_dir and address == "local" else {}
         say("starting a local Ray …" if address == "local" else f"joining the Ray cluster at {address} …")
@@ -82,13 +104,33 @@ class Cluster:
         if resources.get("GPU") and not self.settings.gpus_per_worker:
             say("  no GPU is used: --ray.gpus-per-worker 1 gives each worker one")
 
+    def shares(self) -> int:
+        """How many pools may compute at once: as many as are wanted, as far as the cluster holds a worker for each."""
+        wanted = min((n for n in (self.at_once, self.chains) if n), default=1)
+        if wanted == 1:
+            return 1
+        settings = self.settings
+        cpus_each, gpus_each = settings.cpus_per_worker, settings.gpus_per_worker
+        hold = sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now())
+        if not self._started_here and grows_by_itself():
+            hold = max(hold, settings.max_workers or MOST_BY_ITSELF)
+        return max(1, min(wanted, hold, settings.max_workers or hold))
+
+    @contextmanager
+    def share(self, title: str) -> Iterator[None]:
+        """Holds one of the shares while a pool computes; where all are taken it waits for its turn."""
+        self.connect()
+        with self._shares.taken(lambda: show(f"  {title}: waits until another model's step is done", title)):
+            yield
+
     def pool_size(
         self, n_shards: int, gpus_per_worker: float | None = None, waits_for_server: bool = False
     ) -> PoolSize:
         """The actors of a pool for so many shards; waits, with a bound, where the cluster has yet to grow.
 
-        Where ``max_workers`` does not say, a pool on a joined cluster may grow as nodes come, to one actor per shard;
-        workers that wait for a server are not worth a node.
+        Each of the pools that may compute at once has its part of the workers, one at least. Where ``max_workers`` does
+        not say, a pool on a joined cluster may grow as nodes come, to one actor per shard; workers that wait for a
+        server are not worth a node.
 
         Args:
             n_shards: to be done.
@@ -103,11 +145,14 @@ class Cluster:
         cpus_each = self.settings.cpus_per_worker
         if lack := lack_of_workers(cpus_each, gpus_each):
             self._wait([{"CPU": cpus_each, "GPU": gpus_each}], f"ray: {lack}", "lower --ray.gpus-per-worker")
-        fits = max(1, sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now()))
+        fits = sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now())
         by_itself = fits if waits_for_server or self._started_here else max(fits, MOST_BY_ITSELF)
-        most = max(1, min(self.settings.max_workers or by_itself, n_shards))
+        of_share = [max(1, n // self.shares()) for n in (fits, self.settings.max_workers or by_itself)]
+        most = min(of_share[1], n_shards)
         least = min(self.settings.min_workers, most)
-        return PoolSize(least, max(least, min(fits, most)), most)
+        initial = max(least, min(of_share[0], most))
+        # No fewer than it begins with: Ray Data would take actors from a pool because another one is at work too.
+        return PoolSize(initial, initial, most)
 
     def trainers(self, at_most: int) -> int:
         """How many workers a trainer has, once the cluster holds them; at most so many where the cluster decides.
@@ -149,8 +194,9 @@ class Cluster:
 
     def close(self) -> None:
         """Ends the Ray that this run started, or its connection to another, which goes on."""
-        if self._connected_here and ray.is_initialized():
-            ray.shutdown()
-        self._connected_here = False
-        WORKER_LINES.leave()
-        RUN_LOGS.close()
+        with self._lock:
+            if self._connected_here and ray.is_initialized():
+                ray.shutdown()
+            self._connected_here = False
+            WORKER_LINES.leave()
+            RUN_LOGS.close()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from raycalib.judging import STRING_RULES_VERSION, GraderName, judge_prompt, shown_right_answer
@@ -67,6 +68,7 @@ class Labelling:
         self.bounds = bounds or Bounds()
         self.judge_errors = read_judge_errors(judge) if grader == "judge" else None
         self._desk: OpenDesk | None = None
+        self._opening = Lock()
         if grader == "judge" and judge.engine == "openai":
             if judge.model:
                 self.price(judge)
@@ -116,9 +118,8 @@ class Labelling:
     def _judge_stage(self, variant: str, judge: JudgeSettings, identity: dict[str, Any]) -> ShardStage:
         is_remote = judge.engine == "openai"
         price = self.price(judge) if is_remote else None
-        if is_remote and self._desk is None:
-            self.cluster.connect()
-            self._desk = OpenDesk(judge, self.cache_place(judge), self.out)
+        if is_remote:
+            self._open_desk(judge)
         return ShardStage(
             name=STAGE,
             variant=variant,
@@ -146,6 +147,13 @@ class Labelling:
                 "price": None if price is None else {"as_of": price.as_of, "in": price.input, "out": price.output},
             },
         )
+
+    def _open_desk(self, judge: JudgeSettings) -> None:
+        """Opens the run's desk, unless another thread has."""
+        self.cluster.connect()
+        with self._opening:
+            if self._desk is None:
+                self._desk = OpenDesk(judge, self.cache_place(judge), self.out)
 
     def _identity(self, judge: JudgeSettings) -> dict[str, Any]:
         return {

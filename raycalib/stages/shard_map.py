@@ -1,13 +1,14 @@
 """What one process does with shards: the worker, and reading and writing around it."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 import json
 import os
 import socket
 import sys
 from threading import Lock
 import time
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import pyarrow as pa
 
@@ -51,6 +52,33 @@ class ShardWorker(Protocol):
         """
 
 
+class TaskWorker(Protocol):
+    """A worker whose one loading serves several stages, such as a base model with several adapters."""
+
+    def __init__(self, config: Any) -> None: ...
+
+    def process_task(self, task: str, rows: list[Row]) -> list[Row]:
+        """As ``process``, for the stage with this task."""
+
+
+@dataclass(frozen=True)
+class ShardTarget:
+    """Where the shards of one stage come from and go to.
+
+    Attributes:
+        source, target: directories.
+        schema: of the output rows.
+        keeps_figures: what the worker counts is kept with each shard.
+        task: of the stage; empty where its worker does one thing.
+    """
+
+    source: Location
+    target: Location
+    schema: pa.Schema
+    keeps_figures: bool = False
+    task: str = ""
+
+
 @runtime_checkable
 class CountingWorker(Protocol):
     """A worker that counts what it does, such as tokens; shown while the stage runs and kept in its manifest."""
@@ -62,27 +90,21 @@ class CountingWorker(Protocol):
 class ShardMap:
     """Reads a shard, lets the worker process it, writes the result; never raises, and ends where its device is lost.
 
-    The worker is built at the first shard, so that a model that cannot be loaded is a shard's failure with a cause.
+    It does the shards of one stage, or of several whose workers are the same. The worker is built at the first shard,
+    so that a model that cannot be loaded is a shard's failure with a cause.
     """
 
     def __init__(
-        self,
-        worker: type[ShardWorker],
-        config: Any,
-        source: Location,
-        target: Location,
-        schema: pa.Schema,
-        keeps_figures: bool,
+        self, worker: type[ShardWorker] | type[TaskWorker], config: Any, targets: Sequence[ShardTarget]
     ) -> None:
-        self.make, self.config, self.keeps_figures = worker, config, keeps_figures
-        self.source, self.target, self.schema = source, target, schema
-        self.worker: ShardWorker | None = None
+        self.make, self.config, self.targets = worker, config, targets
+        self.worker: ShardWorker | TaskWorker | None = None
         self.broken = ""
         self.unusable = ""
         """Why no worker of the stage can be built; empty where one was, or may be by another process."""
         self.process = f"{socket.gethostname()} {os.getpid()}"
 
-    def _ready(self) -> ShardWorker:
+    def _ready(self) -> ShardWorker | TaskWorker:
         """The worker; where its fault may pass it is tried again at the next shard, after a while each time.
 
         A process that failed at once would fail all shards while the others still load.
@@ -90,7 +112,7 @@ class ShardMap:
         with BUILDING:
             return self._built()
 
-    def _built(self) -> ShardWorker:
+    def _built(self) -> ShardWorker | TaskWorker:
         if self.broken:
             raise RuntimeError(self.broken)
         for attempt in range(1, BUILD_ATTEMPTS + 1):
@@ -111,17 +133,21 @@ class ShardMap:
         return self.worker
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """What became of the shard named by ``shard`` and ``name``: its rows, errors and figures, or a cause."""
+        """What became of the shard named by ``work``, ``shard`` and ``name``: its rows, errors, figures, or a cause.
+
+        The work is the place of its stage among the targets.
+        """
         clean_streams()
-        shard, name = int(batch["shard"][0]), str(batch["name"][0])
+        work, shard, name = int(batch["work"][0]), int(batch["shard"][0]), str(batch["name"][0])
+        target = self.targets[work]
         rows = errors = parked = 0
         cause = ""
         figures: dict[str, float] = {}
         built, tally, given = True, Tally(), list[Row]()
         try:
             worker = self._ready()
-            given = read_shard(self.source, name)
-            results, figures = self._process(worker, shard, given)
+            given = read_shard(target.source, name)
+            results, figures = self._process(worker, target, shard, given)
             count_rows(tally, results)
             waiting = [row for row in results if row.get(RETRYABLE)]
             rows, errors, parked = len(results), sum(1 for row in results if row.get("error")), len(waiting)
@@ -136,6 +162,7 @@ class ShardMap:
             tally.add(len(given), len(given), 0, cause, "")
             tally.lost += len(given)
         return {
+            "work": [work],
             "shard": [shard],
             "rows": [rows],
             "errors": [errors],
@@ -148,22 +175,27 @@ class ShardMap:
             "tally": [json.dumps(asdict(tally))],
         }
 
-    def _process(self, worker: ShardWorker, shard: int, given: list[Row]) -> tuple[list[Row], dict[str, float]]:
+    def _process(
+        self, worker: ShardWorker | TaskWorker, target: ShardTarget, shard: int, given: list[Row]
+    ) -> tuple[list[Row], dict[str, float]]:
         """Does what earlier runs left of a shard, and writes it; its rows and what the worker counted."""
-        can_park = RETRYABLE in self.schema.names
-        settled = settled_rows(self.target, shard, given) if can_park else [None] * len(given)
+        can_park = RETRYABLE in target.schema.names
+        settled = settled_rows(target.target, shard, given) if can_park else [None] * len(given)
         todo = [row for row, old in zip(given, settled, strict=True) if old is None]
-        done = worker.process(todo)
+        if target.task:
+            done = cast(TaskWorker, worker).process_task(target.task, todo)
+        else:
+            done = cast(ShardWorker, worker).process(todo)
         if len(done) != len(todo) or not all(map(is_made_from, done, todo)):
             raise DataError(f"{self.make.__name__} did not return each row once and in order")
         fresh = iter(done)
         results = [next(fresh) if old is None else old for old in settled]
         figures = worker.take_figures() if isinstance(worker, CountingWorker) else {}
-        schema = with_figures(self.schema, figures) if self.keeps_figures else self.schema
+        schema = with_figures(target.schema, figures) if target.keeps_figures else target.schema
         if not any(row.get(RETRYABLE) for row in results):
-            write_shard(self.target, shard, results, schema)
+            write_shard(target.target, shard, results, schema)
         elif figures.get("requests") or any(not row[RETRYABLE] for row in done):
-            write_parked(self.target, shard, results, schema)
+            write_parked(target.target, shard, results, schema)
         return results, figures
 
 

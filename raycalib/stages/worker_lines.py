@@ -42,12 +42,12 @@ def in_worker() -> bool:
     return ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
 
 
-def tell(kind: Kind, text: str) -> None:
+def tell(kind: Kind, text: str, key: str = "") -> None:
     """Sends a line to the driver's console.
 
     Not by ``print``, which Ray Train replaces in its workers and then shows twice.
     """
-    sys.stdout.write(f"{MARK}{json.dumps({'kind': kind, 'text': text})}\n")
+    sys.stdout.write(f"{MARK}{json.dumps({'kind': kind, 'text': text, 'key': key})}\n")
     sys.stdout.flush()
 
 
@@ -67,8 +67,11 @@ class WorkerLines:
         Where Ray was started by others, lines of others go on to where they went.
         """
         self._others_are_shown = others_are_shown
-        ray_worker.print_to_stdstream = self.take
         dispatcher = ray_logging.global_worker_stdstream_dispatcher
+        names = [name for name, _ in dispatcher.handlers]
+        if (OUR_HANDLER, self.take) in dispatcher.handlers and RAYS_HANDLER not in names:
+            return  # a moment without it would lose lines of stages that are at work
+        ray_worker.print_to_stdstream = self.take
         for name in (RAYS_HANDLER, OUR_HANDLER):
             dispatcher.remove_handler(name)
         dispatcher.add_handler(OUR_HANDLER, self.take)
@@ -111,8 +114,11 @@ class WorkerLines:
         """The text of a line of ours, once it is shown."""
         try:
             record = json.loads(marked)
-            kind, text = record["kind"], str(record["text"])
-            {"say": self.console.say, "show": self.console.show, "end": self.console.end}[kind](text)
+            kind, text, key = record["kind"], str(record["text"]), str(record.get("key", ""))
+            if kind == "say":
+                self.console.say(text)
+            else:
+                {"show": self.console.show, "end": self.console.end}[kind](text, key)
         except (ValueError, KeyError, TypeError, OSError):  # no line of ours, or whoever read ours is gone
             return None
         if kind == "end":

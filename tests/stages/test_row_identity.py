@@ -14,7 +14,7 @@ from raycalib.judging import Grade
 from raycalib.records import ANSWER, LABELLED, Row
 from raycalib.stages.answer_files import open_answers
 from raycalib.stages.parked import PARKED_NAME, settled_rows
-from raycalib.stages.shard_map import ShardMap
+from raycalib.stages.shard_map import ShardMap, ShardTarget
 from raycalib.stages.workers.labels import BY_STRING, label_by_string
 from raycalib.stages.workers.queries import TunedQueryWorker
 from raycalib.stages.workers.rows import all_or_each
@@ -53,7 +53,8 @@ def test_labels_of_rows_with_one_id_are_their_own_over_any_number_of_runs(drawn:
         place, target = Location(f"{directory}/in"), Location(f"{directory}/out")
         name = write_shard(place, 0, rows, ANSWER)
         for run in range(40):
-            status = ShardMap(UnsureWorker, seed + run, place, target, LABELLED, False)({"shard": [0], "name": [name]})
+            mapped = ShardMap(UnsureWorker, seed + run, [ShardTarget(place, target, LABELLED)])
+            status = mapped({"work": [0], "shard": [0], "name": [name]})
             assert status["rows"] == [len(rows)]
             if shards := find_shards(target):
                 break
@@ -98,14 +99,15 @@ class ShowsAdapter:
 
 def test_the_tuned_model_scores_rows_of_one_id_each(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = object.__new__(TunedQueryWorker)
-    worker.styles, worker.peft_model, worker.heads = ["oe", "choice"], ShowsAdapter(), {}
+    worker.adapters, worker.peft_model, worker.heads = {"oe": "1", "choice": "2"}, ShowsAdapter(), {}
     monkeypatch.setattr(
         worker,
         "_scored",
         lambda head, rows: [row | {"logit_yes": worker.peft_model.name + row["answer"]} for row in rows],
     )
-    rows = [answer("same", "t", "x"), answer("same", "t", "y", style="choice"), answer("same", "t", "z")]
-    assert [row["logit_yes"] for row in worker.process(rows)] == ["oex", "choicey", "oez"]
+    rows = [answer("same", "t", text) for text in "xyz"]
+    assert [row["logit_yes"] for row in worker.process_task("oe", rows)] == ["1x", "1y", "1z"]
+    assert [row["logit_yes"] for row in worker.process_task("choice", rows)] == ["2x", "2y", "2z"]
 
 
 def test_answers_of_two_models_in_one_directory_have_ids_of_their_own(tmp_path: Path) -> None:

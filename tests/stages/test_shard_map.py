@@ -1,5 +1,7 @@
 """What a process says of a worker that cannot be built; no Ray here."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from raycalib.errors import ModelError
 from raycalib.records import Row
 from raycalib.stages import shard_map, shard_stage
 from raycalib.stages.output import StageError, StageOutput
-from raycalib.stages.shard_map import ShardMap
+from raycalib.stages.shard_map import ShardMap, ShardTarget
 from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.shard_work import ShardWork
 from raycalib.stages.spec import ShardStage
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 
@@ -42,7 +45,7 @@ def source_in(folder: Path) -> StageOutput:
 
 
 def mapped(config: tuple[str, Exception], source: StageOutput, folder: Path) -> ShardMap:
-    return ShardMap(Worker, config, source.place, Location(str(folder / "out")), SCHEMA, False)
+    return ShardMap(Worker, config, [ShardTarget(source.place, Location(str(folder / "out")), SCHEMA)])
 
 
 def test_a_model_that_cannot_be_loaded_is_said_without_a_traceback(
@@ -52,7 +55,7 @@ def test_a_model_that_cannot_be_loaded_is_said_without_a_traceback(
     work = mapped(("build", ModelError("model: no layer 1")), source, tmp_path)
     Worker.built = 0
     for shard in range(2):
-        status = work({"shard": [shard], "name": [source.shards[shard]]})
+        status = work({"work": [0], "shard": [shard], "name": [source.shards[shard]]})
         assert status["unusable"] == ["model: no layer 1"]
         assert "model: no layer 1" in status["cause"][0]
     assert Worker.built == 1
@@ -66,7 +69,7 @@ def test_other_faults_are_a_shards_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], config: tuple[str, Exception]
 ) -> None:
     source = source_in(tmp_path)
-    status = mapped(config, source, tmp_path)({"shard": [0], "name": [source.shards[0]]})
+    status = mapped(config, source, tmp_path)({"work": [0], "shard": [0], "name": [source.shards[0]]})
     assert status["unusable"] == [""]
     assert str(config[1]) in status["cause"][0]
     assert "Traceback" in capsys.readouterr().err
@@ -91,16 +94,23 @@ def test_a_process_whose_device_is_busy_tries_again_at_each_shard_and_spoils_non
     monkeypatch.setattr(shard_map, "BUILD_WAIT_S", 0.0)
     source, busy = source_in(tmp_path), tmp_path / "busy"
     busy.touch()
-    work = ShardMap(BusyWorker, busy, source.place, Location(str(tmp_path / "out")), SCHEMA, False)
+    work = ShardMap(BusyWorker, busy, [ShardTarget(source.place, Location(str(tmp_path / "out")), SCHEMA)])
     Worker.built = 0
     for shard in range(2):
-        status = work({"shard": [shard], "name": [source.shards[shard]]})
+        status = work({"work": [0], "shard": [shard], "name": [source.shards[shard]]})
         assert (status["built"], status["unusable"]) == ([False], [""])
         assert status["cause"] == ["ModelError: cannot load"]
     assert Worker.built == 2 * shard_map.BUILD_ATTEMPTS
     busy.unlink()
-    status = work({"shard": [0], "name": [source.shards[0]]})
+    status = work({"work": [0], "shard": [0], "name": [source.shards[0]]})
     assert (status["built"], status["rows"], status["cause"]) == ([True], [1], [""])
+
+
+class FreeCluster:
+    """Has a share for every pool."""
+
+    def share(self, title: str) -> Any:
+        return nullcontext()
 
 
 @pytest.mark.parametrize("is_model", [True, False])
@@ -109,12 +119,12 @@ def test_a_stage_ends_at_the_first_shard_whose_model_cannot_be_loaded(
 ) -> None:
     source, asked = source_in(tmp_path), []
 
-    def statuses(stage: ShardStage, source: StageOutput, place: Location, missing: list[int], cluster: Any) -> Any:
+    def statuses(parts: Sequence[ShardWork], cluster: Any) -> Any:
         error = ModelError("model: no layer 1") if is_model else ValueError("a setting")
         work = mapped(("build", error), source, tmp_path)
-        for index in missing:
+        for index in parts[0].missing:
             asked.append(index)
-            status = work({"shard": [index], "name": [source.shards[index]]})
+            status = work({"work": [0], "shard": [index], "name": [source.shards[index]]})
             yield {name: value[0] for name, value in status.items()}
 
     monkeypatch.setattr(shard_stage, "shard_statuses", statuses)
@@ -123,5 +133,5 @@ def test_a_stage_ends_at_the_first_shard_whose_model_cannot_be_loaded(
     )  # fmt: skip
     expected = ModelError if is_model else StageError
     with pytest.raises(expected, match=r"^model: no layer 1$" if is_model else r"3 of 3 shards failed"):
-        run_shard_stage(stage, source, Location(str(tmp_path / "run")), cluster=None)  # type: ignore[arg-type]
+        run_shard_stage(stage, source, Location(str(tmp_path / "run")), FreeCluster())  # type: ignore[arg-type]
     assert asked == ([0] if is_model else [0, 1, 2])

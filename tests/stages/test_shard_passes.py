@@ -1,17 +1,14 @@
 """What is done again, how often, and when a stage is given up; the passes are made up, so without Ray."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from raycalib.stages import shard_passes
-from raycalib.stages.output import StageOutput
 from raycalib.stages.shard_passes import MOST_PASSES_IN_VAIN, TRIES_OF_EACH, shard_statuses
 from raycalib.stages.spec import ShardStage
-from raycalib.storage import Location, Manifest
 
 Status = dict[str, Any]
 
@@ -28,6 +25,20 @@ class FakeCluster:
     def connect(self) -> None: ...
 
 
+class Part:
+    """A stage of so many shards, which is over once one of these has come."""
+
+    def __init__(self, n_shards: int, ends_at: int = -1) -> None:
+        self.missing, self.ends_at = list(range(n_shards)), ends_at
+        self.stage = ShardStage(
+            name="s", variant="v", worker=object, config=None, identity={}, schema=pa.schema([]), needs_model=True
+        )  # type: ignore[arg-type]
+        self.is_over, self.is_settled = False, False
+
+    def take(self, shard: int) -> None:
+        self.is_over = self.is_over or shard == self.ends_at
+
+
 class Runs:
     """Passes that are told what comes of them, and nodes that go away with some."""
 
@@ -35,25 +46,27 @@ class Runs:
         self.passes, self.node_goes = passes, node_goes
         self.asked: list[list[int]] = []
 
-    def one_pass(self, stage: Any, source: Any, place: Any, missing: list[int], cluster: Any) -> Any:
-        self.asked.append(missing)
-        return (status for status in self.passes(len(self.asked), missing))
+    def one_pass(self, parts: Any, places: Any, cluster: Any) -> Any:
+        self.asked.append([shard for _, shard in places])
+        statuses = self.passes(len(self.asked), self.asked[-1])
+        work = {shard: work for work, shard in places}
+        return ({"work": work[status["shard"]]} | status for status in statuses)
 
     def gone(self) -> set[str]:
         return {str(number) for number in range(len(self.asked))} if self.node_goes else set()
 
 
 @pytest.fixture
-def statuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Runs, int], list[Status]]:
-    def run(runs: Runs, n_shards: int) -> list[Status]:
+def statuses(monkeypatch: pytest.MonkeyPatch) -> Callable[[Runs, int], list[Status]]:
+    def run(runs: Runs, *given: int | Part) -> list[Status]:
         monkeypatch.setattr(shard_passes, "_one_pass", runs.one_pass)
         monkeypatch.setattr(shard_passes, "gone_nodes", runs.gone)
-        stage = ShardStage(
-            name="s", variant="v", worker=object, config=None, identity={}, schema=pa.schema([]), needs_model=True
-        )  # type: ignore[arg-type]
-        place = Location(str(tmp_path))
-        source = StageOutput(place=place, manifest=Manifest(stage="in", key="k", config={}, shards=()), was_done=False)
-        return list(shard_statuses(stage, source, place, list(range(n_shards)), FakeCluster()))  # type: ignore[arg-type]
+        parts = [Part(part) if isinstance(part, int) else part for part in given]
+        found = []
+        for status in shard_statuses(parts, FakeCluster()):  # type: ignore[arg-type]
+            parts[status["work"]].take(status["shard"])
+            found.append(status)
+        return found
 
     return run
 
@@ -93,3 +106,18 @@ def test_what_a_node_took_with_it_is_done_again_unless_the_shards_take_every_nod
     runs = Runs(lambda number, missing: [done(shard) for shard in missing if shard != 2], node_goes)
     assert sorted(status["shard"] for status in statuses(runs, 4)) == [0, 1, 3]
     assert runs.asked == ([[0, 1, 2, 3]] + [[2]] * MOST_PASSES_IN_VAIN if node_goes else [[0, 1, 2, 3]])
+
+
+def test_the_rest_of_a_part_that_is_over_is_left_and_the_others_are_done(statuses) -> None:
+    """Work 0 has the shards 0 to 2 and is over at its first one; work 1 has 0 to 3, of which 3 comes at first."""
+    runs = Runs(lambda number, missing: [])
+
+    def one_pass(parts: Any, places: Any, cluster: Any) -> Any:
+        runs.asked.append(places)
+        ordered = sorted(places, key=lambda place: place != (1, 3))
+        return ({"work": work} | done(shard) for work, shard in ordered)
+
+    runs.one_pass = one_pass  # type: ignore[method-assign]
+    found = statuses(runs, Part(3, ends_at=0), 4)
+    assert [(status["work"], status["shard"]) for status in found] == [(1, 3), (0, 0), (1, 0), (1, 1), (1, 2)]
+    assert runs.asked[1:] == [[(1, 0), (1, 1), (1, 2)]]

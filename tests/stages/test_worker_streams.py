@@ -11,7 +11,7 @@ import pytest
 from raycalib.errors import DataError
 from raycalib.records import ANSWER, LABELLED
 from raycalib.secrets import remember
-from raycalib.stages.shard_map import ShardMap
+from raycalib.stages.shard_map import ShardMap, ShardTarget
 from raycalib.stages.worker_streams import CleanStream, WorkerError, clean_errors
 from raycalib.storage import Location, write_shard
 from tests.stages.answers import answer
@@ -50,8 +50,9 @@ class FailingWorker:
 def test_a_shards_failure_is_printed_and_reported_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = Location(str(tmp_path / "in"))
     name = write_shard(source, 0, [answer("a", "Rome", "Rome")], ANSWER)
-    mapped = ShardMap(FailingWorker, f"{CLEARS} {KEY}", source, Location(str(tmp_path / "out")), LABELLED, False)
-    (cause,) = mapped({"shard": [0], "name": [name]})["cause"]
+    target = ShardTarget(source, Location(str(tmp_path / "out")), LABELLED)
+    mapped = ShardMap(FailingWorker, f"{CLEARS} {KEY}", [target])
+    (cause,) = mapped({"work": [0], "shard": [0], "name": [name]})["cause"]
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "\x1b" not in printed

@@ -26,8 +26,8 @@ class ModelWorkerConfig:
         max_batch_tokens: token budget of a batch, padding included.
         max_new_tokens: at most so many tokens are generated per answer.
         max_tokens: of any text, its answer included; None is the model's window.
-        adapters: directories of adapters by prompt style.
-        heads: directories of classifiers that belong to the adapters, by prompt style; none where the query is asked.
+        adapters: directories of adapters, by the names of the tasks that use them.
+        heads: directories of classifiers that belong to adapters, by the same names; none where the query is asked.
         query_header: whether the query of a row shows the few-shot examples that the row was answered with.
         engine: what generates answers.
         gpus: of the worker, fractions allowed.

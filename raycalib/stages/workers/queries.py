@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class FeatureWorker:
 
 
 class TunedQueryWorker:
-    """Labelled answers → logits of the tuned model; one base model, one adapter per prompt style.
+    """Labelled answers → logits of a tuned model; one base model, and several adapters, of which a task names one.
 
     They are the query's, or those of the classifier that was tuned together with the adapter.
     """
@@ -45,27 +46,30 @@ class TunedQueryWorker:
     def __init__(self, config: ModelWorkerConfig) -> None:
         from raycalib.lm.adapters import load_adapter
 
+        assert config.adapters, "there is an adapter for each task"
         model, tokenizer = load_for_worker(config)
-        self.peft_model = None
-        for style, place in config.adapters:
-            self.peft_model = load_adapter(self.peft_model or model, place, style)
-        self.styles = [style for style, _ in config.adapters]
-        self.heads = {style: load_probe(place, n_features=state_size(model)) for style, place in config.heads}
+        # PEFT has no room for names with dots, such as paths, and takes one name for another that begins so.
+        self.adapters = {name: f"adapter-{number:04d}" for number, (name, _) in enumerate(config.adapters)}
+        self.peft_model: Any = None
+        for name, place in config.adapters:
+            self.peft_model = load_adapter(self.peft_model or model, place, self.adapters[name])
+        self.heads = {name: load_probe(place, n_features=state_size(model)) for name, place in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
         self.header = config.query_header
 
     def process(self, rows: list[Row]) -> list[Row]:
-        """Logits of answered rows; those that failed keep their place with empty logits."""
+        """Logits by the adapter of each row's style."""
         results: dict[int, Row] = {}
-        for style in self.styles:
+        for style in self.adapters:
             mine = [index for index, row in enumerate(rows) if row["style"] == style]
-            if mine and self.peft_model is not None:
-                self.peft_model.set_adapter(style)
-                scored = partial(self._scored, self.heads.get(style))
-                of_style = [rows[index] for index in mine]
-                done = all_or_each(of_style, scored, lambda row, error: row | _no_scores(row, error))
-                results |= zip(mine, done, strict=True)
+            results |= zip(mine, self.process_task(style, [rows[index] for index in mine]), strict=True)
         return [results[index] for index in range(len(rows))]
+
+    def process_task(self, task: str, rows: list[Row]) -> list[Row]:
+        """Logits of answered rows by the adapter of that name; those that failed keep their place with empty logits."""
+        self.peft_model.set_adapter(self.adapters[task])
+        scored = partial(self._scored, self.heads.get(task))
+        return all_or_each(rows, scored, lambda row, error: row | _no_scores(row, error))
 
     def _scored(self, head: Probe | None, rows: Sequence[Row]) -> list[Row]:
         scores = _score(self.scorer, self.header, rows)

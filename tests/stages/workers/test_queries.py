@@ -181,5 +181,5 @@ def test_a_tuned_head_reads_states_of_another_size_than_the_layers(tiny_llama: T
             heads=(("oe", place / "head"),),
         )
     )
-    given = [row | {"style": "oe"} for row in rows()]
-    assert [row["error"] for row in worker.process(given)] == [None] * len(given)
+    given = rows()
+    assert [row["error"] for row in worker.process_task("oe", given)] == [None] * len(given)
