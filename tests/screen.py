@@ -8,6 +8,7 @@ import termios
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 CLEAR_LINE = "\x1b[K"
+LINE_UP = "\x1b[1A"
 
 
 def open_terminal(columns: int) -> tuple[int, int]:
@@ -34,22 +35,30 @@ def read_all(ours: int) -> str:
 def screen_of(stream: str, columns: int = 120) -> list[str]:
     """The lines on the screen, without styles and spaces at the end; another escape sequence is an error."""
     rows: list[list[str]] = [[]]
-    column = 0
+    row = column = 0
     text = STYLE.sub("", stream)
     while text:
         if text.startswith(CLEAR_LINE):
-            rows[-1], text = rows[-1][:column], text.removeprefix(CLEAR_LINE)
+            rows[row], text = rows[row][:column], text.removeprefix(CLEAR_LINE)
+            continue
+        if text.startswith(LINE_UP):
+            assert row, "there is no line above the first"
+            row, text = row - 1, text.removeprefix(LINE_UP)
             continue
         character, text = text[0], text[1:]
         assert character in "\r\n" or character.isprintable(), f"{character!r} before {text[:40]!r}"
         if character == "\r":
             column = 0
         elif character == "\n":
-            rows.append([])
+            row += 1
         else:
             if column == columns:  # a terminal goes on in the next line, which \r does not come back from
-                rows.append([])
-                column = 0
-            rows[-1][column:] = [*rows[-1][column:column], character, *rows[-1][column + 1 :]]
+                row, column = row + 1, 0
+            rows += [[] for _ in range(row + 1 - len(rows))]
+            rows[row] += " " * (column - len(rows[row]))
+            rows[row][column:] = [character, *rows[row][column + 1 :]]
             column += 1
+        rows += [[] for _ in range(row + 1 - len(rows))]
+    while len(rows) > row + 1 and not rows[-1]:  # erased, below where the next text comes
+        rows.pop()
     return ["".join(row).rstrip() for row in rows]

@@ -120,3 +120,78 @@ def test_an_error_comes_below_the_line_that_was_replaced(monkeypatch: pytest.Mon
     terminal.write("error: no space left\n")
     console.leave()
     assert screen_of(terminal.getvalue().replace("\n", "\r\n")) == ["answers: 1/3 shards", "error: no space left", ""]
+
+
+def on_screen(terminal: Terminal) -> list[str]:
+    return screen_of(terminal.getvalue().replace("\n", "\r\n"))
+
+
+def test_each_stage_under_way_has_a_line_of_its_own_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    clock, terminal = Clock(), Terminal()
+    console = Console(terminal, clock)
+    console.say("questions: 10 rows")
+    for shard in range(3):
+        for name in "abc":
+            clock.now += 1
+            console.show(f"answers {name}: {shard}/3 shards", name)
+    assert on_screen(terminal) == ["questions: 10 rows", *(f"answers {name}: 2/3 shards" for name in "abc")]
+    console.end("answers b: 3/3 shards", "b")
+    console.say("a remark")
+    clock.now += 1
+    console.show("answers a: 3/3 shards", "a")
+    stays = ["questions: 10 rows", "answers b: 3/3 shards", "a remark"]
+    assert on_screen(terminal) == [*stays, "answers a: 3/3 shards", "answers c: 2/3 shards"]
+    console.leave("a")  # it failed; the cause is said elsewhere
+    assert on_screen(terminal) == [*stays, "answers a: 3/3 shards", "answers c: 2/3 shards"]
+    console.end("answers c: done", "c")
+    console.say("next")
+    assert on_screen(terminal) == [*stays, "answers a: 3/3 shards", "answers c: done", "next", ""]
+
+
+def test_all_lines_stay_where_a_run_ends_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    console = Console(terminal, Clock())
+    console.show("answers a", "a")
+    console.show("answers b", "b")  # too soon to be drawn
+    console.leave()
+    terminal.write("error: no space left\n")
+    assert on_screen(terminal) == ["answers a", "answers b", "error: no space left", ""]
+
+
+@pytest.mark.parametrize("n_lines", [1, 2, 5])
+def test_more_lines_than_a_terminal_holds_leave_no_rests(n_lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Console, "_size", lambda self: os.terminal_size((20, n_lines)))
+    clock, terminal = Clock(), Terminal()
+    console = Console(terminal, clock)
+    for shard in range(2):
+        for stage in range(7):
+            clock.now += 1
+            console.show(f"  answers {stage}: {shard}/3 shards of a long line", str(stage))
+    shown = on_screen(terminal)
+    assert len(shown) == max(1, n_lines - 1)
+    assert shown[-1] == f"  … and {7 - max(1, n_lines - 1) + 1} more"
+    assert all(len(line) < 20 for line in shown)
+    for stage in range(7):
+        console.end("x", str(stage))
+    assert on_screen(terminal) == ["x"] * 7 + [""]
+
+
+def test_in_a_pipe_the_stages_under_way_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(), io.StringIO()
+    console = Console(stream, clock)
+    for second in range(3601):
+        clock.now = float(second)
+        for name in "abc":
+            console.show(f"{name}: {second}", name)
+    said = stream.getvalue().splitlines()
+    assert [line[0] for line in said[:6]] == ["a", "b", "c", "a", "b", "c"]
+    assert len(said) <= 16, "as few as of one stage"
+    assert [int(line.split()[1]) for line in said[:3]] == [10, 19, 39]
+    console.end("a: done", "a")
+    console.leave("b")
+    clock.now = 7200.0
+    console.show("c: more", "c")
+    assert stream.getvalue().splitlines()[len(said) :] == ["a: done", "c: more"]

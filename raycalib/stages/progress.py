@@ -176,7 +176,7 @@ def pool_title(title: str, names: Sequence[str]) -> str:
     'answers m (a, b, c and 2 more)'
     """
     named = [name for name in names if name]
-    if len(names) == 1 or not named:
-        return " ".join([title, *named])
+    if not named:
+        return title
     more = f" and {len(named) - NAMED_SETS} more" if len(named) > NAMED_SETS else ""
     return f"{title} ({', '.join(named[:NAMED_SETS])}{more})"

@@ -1,6 +1,7 @@
 import pytest
 
-from raycalib.stages.progress import ShardProgress, say
+from raycalib.stages import progress as module
+from raycalib.stages.progress import PoolProgress, ShardProgress, say
 
 
 def test_names_in_a_line_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,3 +55,25 @@ def test_the_manifest_keeps_sums_and_shares() -> None:
     assert details["rows_this_run"] == 7
     assert details["tokens_per_s"] == pytest.approx(80 / 7 * details["rows_per_s"], rel=0.01)
     assert 0 <= details["first_shard_s"] <= details["seconds"]
+
+
+def test_the_line_of_a_pool_names_the_sets_under_way_and_counts_the_shards_of_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    pool = PoolProgress("answers m", [("training oe", 2), ("test oe", 1), ("mmlu oe", 1)])
+    assert pool.whole.line(0).startswith("  answers m (training oe, test oe, mmlu oe): 0/4 shards · ")
+    for seconds, index in ((110, 0), (114, 1), (120, 0)):
+        now[0] = seconds
+        pool.add(index, 50, 0, {"tokens_read": 500, "tokens_generated": 0, "padded_positions": 0})
+    assert pool.whole.line(20).startswith("  answers m (mmlu oe): 3/4 shards · 150 rows · 8 rows/s")
+    first, second = pool.details(0), pool.details(1)
+    assert (first["seconds"], first["rows_this_run"], first["first_shard_s"]) == (20, 100, 10)
+    assert (second["rows_this_run"], second["first_shard_s"]) == (50, None)
+    assert second["figures_this_run"]["tokens_read"] == 500
+    now[0] = 125.0
+    pool.add(2, 10, 0, {})
+    assert pool.details(2)["seconds"] == 5, "its time begins where the set before it ended"
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("  answers m (training oe, test oe, mmlu oe): 4/4 shards · 160 rows")
