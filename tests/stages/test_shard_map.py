@@ -16,7 +16,7 @@ from raycalib.stages.shard_map import ShardMap, ShardTarget
 from raycalib.stages.shard_stage import run_shard_stage
 from raycalib.stages.shard_work import ShardWork
 from raycalib.stages.spec import ShardStage
-from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest, write_shard
 
 SCHEMA = pa.schema([pa.field("row_id", pa.string(), nullable=False), ("error", pa.string())])
 
@@ -135,3 +135,24 @@ def test_a_stage_ends_at_the_first_shard_whose_model_cannot_be_loaded(
     with pytest.raises(expected, match=r"^model: no layer 1$" if is_model else r"3 of 3 shards failed"):
         run_shard_stage(stage, source, Location(str(tmp_path / "run")), FreeCluster())  # type: ignore[arg-type]
     assert asked == ([0] if is_model else [0, 1, 2])
+
+
+class TaskedWorker:
+    """Has two things that it can do."""
+
+    def __init__(self, config: None) -> None: ...
+
+    def process_task(self, task: str, rows: list[Row]) -> list[Row]:
+        return [row | {"error": task} for row in rows]
+
+
+def test_a_worker_does_each_stage_by_its_task_and_writes_where_it_belongs(tmp_path: Path) -> None:
+    source, places = source_in(tmp_path), [Location(str(tmp_path / name)) for name in "ab"]
+    targets = [ShardTarget(source.place, place, SCHEMA, task=place.uri[-1]) for place in places]
+    work = ShardMap(TaskedWorker, None, targets)
+    for index in (1, 0):
+        status = work({"work": [index], "shard": [2], "name": [source.shards[2]]})
+        assert (status["work"], status["rows"], status["cause"]) == ([index], [1], [""])
+    for place, task in zip(places, "ab", strict=True):
+        (name,) = find_shards(place).values()
+        assert read_shard(place, name) == [{"row_id": "r2", "error": task}]

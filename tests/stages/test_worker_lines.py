@@ -84,6 +84,39 @@ def test_lines_of_ours_are_shown_and_all_are_kept(taken: Any, tmp_path: Path) ->
     ]
 
 
+def test_lines_of_several_stages_keep_their_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = list[tuple[str, str, str]]()
+
+    class Keys(Console):
+        def show(self, text: str, key: str = "") -> None:
+            seen.append(("show", text, key))
+
+        def end(self, text: str, key: str = "") -> None:
+            seen.append(("end", text, key))
+
+    lines = WorkerLines(Keys(io.StringIO()), RunLogs())
+    told = io.StringIO()
+    monkeypatch.setattr(worker_lines.sys, "stdout", told)
+    worker_lines.tell("show", "step 1", "a")
+    worker_lines.tell("end", "step 2", "b")
+    worker_lines.tell("show", "step 3")
+    lines.take(batch(*told.getvalue().splitlines()))
+    assert seen == [("show", "step 1", "a"), ("end", "step 2", "b"), ("show", "step 3", "")]
+
+
+def test_to_follow_again_while_stages_are_at_work_loses_no_line(taken: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, _, _ = taken
+    dispatcher = ray_logging.global_worker_stdstream_dispatcher
+    lines.follow(others_are_shown=False)
+    try:
+        monkeypatch.setattr(dispatcher, "remove_handler", lambda name: pytest.fail(f"{name} is away for a moment"))
+        lines.follow(others_are_shown=False)
+        assert (worker_lines.OUR_HANDLER, lines.take) in dispatcher.handlers
+    finally:
+        monkeypatch.undo()
+        lines.leave()
+
+
 def test_of_the_autoscalers_state_only_events_are_kept(taken: Any, tmp_path: Path) -> None:
     lines, _, _ = taken
     lines.take(batch("======== Autoscaler status ========", pid="autoscaler"))
