@@ -15,7 +15,7 @@ class RaySettings:
         temp_dir: of a local Ray; None is Ray's own.
         min_workers: actors that a pool starts with.
         max_workers: actors that a pool may grow to while nodes join; 0 is as many as the cluster holds, and on a joined
-            cluster up to 64 as it grows, one per shard at most.
+            cluster up to 64 as it grows, one per shard at most. Pools that are at work at once share them.
         wait_for_nodes_s: so long a stage waits for a cluster that has yet to grow to what one worker needs.
         gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
             Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.

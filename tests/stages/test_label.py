@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+import time
 
 import pytest
 import ray
@@ -10,10 +11,12 @@ from ray.util.state import list_actors, list_tasks
 from raycalib.errors import ConfigError
 from raycalib.judging.settings import JudgeSettings
 from raycalib.records import ANSWER
+from raycalib.stages import label as label_module
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.label import Labelling
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.settings import RaySettings
+from raycalib.stages.side_by_side import side_by_side
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.judging.chat_server import ChatServer, Plan
 from tests.stages.answers import answer
@@ -187,3 +190,21 @@ def test_the_key_is_written_nowhere(label, answers, tmp_path, ray_dir, capfd) ->
     assert [path for path in written if KEY.encode() in path.read_bytes()] == []
     assert KEY not in shown
     assert KEY not in "".join(capfd.readouterr())
+
+
+def test_labels_of_several_models_at_once_share_one_desk(tmp_path, monkeypatch) -> None:
+    opened = []
+
+    class SlowDesk:
+        address = None
+
+        def __init__(self, *given) -> None:
+            time.sleep(0.2)
+            opened.append(self)
+
+    monkeypatch.setattr(label_module, "OpenDesk", SlowDesk)
+    monkeypatch.setattr(Cluster, "connect", lambda self: None)
+    judge = JudgeSettings(model="m", base_url="http://127.0.0.1:1")
+    labelling = Labelling("judge", judge, Location(str(tmp_path)), Cluster(RaySettings()))
+    side_by_side({name: lambda name=name: labelling._judge_stage(name, judge, {}) for name in "abcd"})
+    assert len(opened) == 1
