@@ -93,9 +93,11 @@ def _in_threads(functions: Sequence[Callable[[], Any]], at_once: int) -> list[Ou
     """
     waiting, found = deque(enumerate(functions)), SimpleQueue[Outcome | Call]()
     ended = Event()
-    threads = [_thread(waiting, found, ended) for _ in range(min(at_once, len(functions)))]
-    outcomes = list[Outcome]()
+    threads, outcomes = list[Thread](), list[Outcome]()
     try:
+        for _ in range(min(at_once, len(functions))):
+            threads.append(_thread(waiting, found, ended))
+            threads[-1].start()
         while len(outcomes) < len(functions):
             came = _next(found)
             if isinstance(came, Call):
@@ -120,7 +122,7 @@ def _next(found: SimpleQueue[Outcome | Call]) -> Outcome | Call | None:
 
 
 def _thread(waiting: deque[tuple[int, Callable[[], Any]]], found: SimpleQueue[Outcome | Call], ended: Event) -> Thread:
-    """A thread at work: it takes what waits, one after the other, until nothing does or all are ended."""
+    """A thread that takes what waits, one after the other, until nothing does or all are ended."""
 
     def work() -> None:
         with ended_by(ended), taking_calls(found):
@@ -138,9 +140,7 @@ def _thread(waiting: deque[tuple[int, Callable[[], Any]]], found: SimpleQueue[Ou
                 if outcome.error is not None and not isinstance(outcome.error, RaycalibError):
                     ended.set()  # at once, or this thread would begin with the next
 
-    thread = Thread(target=copy_context().run, args=(work,), daemon=True)
-    thread.start()
-    return thread
+    return Thread(target=copy_context().run, args=(work,), daemon=True)
 
 
 def _end(threads: Sequence[Thread], ended: Event) -> None:
@@ -148,4 +148,5 @@ def _end(threads: Sequence[Thread], ended: Event) -> None:
     ended.set()
     deadline = time.monotonic() + ENDS_WITHIN_S
     for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.ident is not None:  # else the run was ended before it was started
+            thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,6 +1,8 @@
 """Functions in threads: order, errors that cost one, errors that end all; no Ray."""
 
 from collections.abc import Callable
+import os
+import signal
 import subprocess
 import sys
 from threading import Event, current_thread, main_thread
@@ -96,6 +98,14 @@ def test_any_other_error_ends_the_others_and_starts_no_more(error: BaseException
     jobs = {"a": lambda: until_stopped(seen), "b": fail(error), "c": lambda: seen.append("c")}
     with pytest.raises(type(error)):
         side_by_side(jobs, at_once=2)
+    assert seen == ["stopped"]
+
+
+def test_ctrl_c_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ENDS_WITHIN_S", WAITS_S)
+    seen = list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side({"a": lambda: until_stopped(seen), "b": lambda: os.kill(os.getpid(), signal.SIGINT)})
     assert seen == ["stopped"]
 
 
