@@ -150,9 +150,7 @@ class Cluster:
         of_share = [max(1, n // self.shares()) for n in (fits, self.settings.max_workers or by_itself)]
         most = min(of_share[1], n_shards)
         least = min(self.settings.min_workers, most)
-        initial = max(least, min(of_share[0], most))
-        # No fewer than it begins with: Ray Data would take actors from a pool because another one is at work too.
-        return PoolSize(initial, initial, most)
+        return PoolSize(least, max(least, min(of_share[0], most)), most)
 
     def trainers(self, at_most: int) -> int:
         """How many workers a trainer has, once the cluster holds them; at most so many where the cluster decides.

@@ -20,18 +20,18 @@ def local_ray(tmp_path_factory):
 
 def test_a_pool_takes_what_fits_and_no_more_than_its_shards() -> None:
     """Where nothing is said, it may grow to one actor per shard, and no further than 64."""
-    assert Cluster(RaySettings()).pool_size(10) == (2, 2, 10)
+    assert Cluster(RaySettings()).pool_size(10) == (1, 2, 10)
     assert Cluster(RaySettings()).pool_size(1) == (1, 1, 1)
-    assert Cluster(RaySettings()).pool_size(1000) == (2, 2, 64)
-    assert Cluster(RaySettings()).pool_size(10, waits_for_server=True) == (2, 2, 2)
-    assert Cluster(RaySettings(gpus_per_worker=0.5)).pool_size(10) == (2, 2, 10)
+    assert Cluster(RaySettings()).pool_size(1000) == (1, 2, 64)
+    assert Cluster(RaySettings()).pool_size(10, waits_for_server=True) == (1, 2, 2)
+    assert Cluster(RaySettings(gpus_per_worker=0.5)).pool_size(10) == (1, 2, 10)
     assert Cluster(RaySettings(min_workers=3, max_workers=4)).pool_size(10) == (3, 3, 4)
 
 
 def test_a_stage_may_need_other_gpus_than_the_settings_say() -> None:
     tensor_parallel = Cluster(RaySettings(gpus_per_worker=4))
     assert tensor_parallel.pool_size(10, gpus_per_worker=1) == (1, 1, 10)
-    assert tensor_parallel.pool_size(10, gpus_per_worker=0) == (2, 2, 10)
+    assert tensor_parallel.pool_size(10, gpus_per_worker=0) == (1, 2, 10)
     with pytest.raises(ConfigError, match="needs 1 CPUs, 4 GPUs on one node, the cluster's nodes have 2 and 1"):
         tensor_parallel.pool_size(10)
 
