@@ -21,8 +21,8 @@ import time
 import pyarrow as pa
 from pyarrow import parquet
 
-from raycalib.sources import SourceSettings
-from raycalib.stages.questions import write_questions
+from raycalib.sources import SourceSettings, evaluation_sets, training_set
+from raycalib.stages.questions import write_question_set
 from raycalib.storage import Location
 
 ROW_GROUP = 50_000
@@ -65,17 +65,20 @@ def make_row(draw: random.Random, words: list[str], number: int) -> dict[str, ob
 def measure(path: Path, styles: Sequence[str], limit: int | None, rows_per_shard: int, out: Path) -> dict[str, object]:
     limits = {} if limit is None else {"train": limit}
     started = time.monotonic()
-    output = write_questions(
-        SourceSettings(name=f"file:{path}", limits=limits), styles, 137, rows_per_shard, Location(str(out))
-    )
+    source = SourceSettings(name=f"file:{path}", limits=limits)
+    outputs = [
+        write_question_set(each, style, 137, rows_per_shard, Location(str(out)))
+        for each in [training_set(source), *evaluation_sets(source, [])]
+        for style in styles
+    ]
     seconds = time.monotonic() - started
-    counts = output.manifest.counts
+    n_read = sum(output.manifest.counts["read"] for output in outputs)
     return {
-        "rows": counts["read"],
-        "out": counts["out"],
-        "shards": len(output.shards),
+        "rows": n_read,
+        "out": sum(output.manifest.counts["out"] for output in outputs),
+        "shards": sum(len(output.shards) for output in outputs),
         "seconds": round(seconds, 2),
-        "rows_per_s": round(counts["read"] / seconds),
+        "rows_per_s": round(n_read / seconds),
         "peak_rss_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
 

@@ -10,7 +10,7 @@ The key of a judge's server is read from OPENAI_API_KEY. The same command again 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from raycalib.cli import run_job, simple_config
 from raycalib.errors import ConfigError
@@ -43,6 +43,8 @@ class LabelConfig:
         max_batch_tokens: of a judge that runs in the workers.
         max_failed: share of the answers that may have failed before the job stops with the first cause.
         max_unscored: share of the answers that may stay without a label before it stops; what is done is kept.
+        export: also writes the rows as one file beside their shards: ``csv`` (what a spreadsheet would run as a formula
+            is defused) or ``jsonl``.
         ray: the cluster and its workers.
     """
 
@@ -58,6 +60,7 @@ class LabelConfig:
     max_batch_tokens: int = 8192
     max_failed: float = 0.05
     max_unscored: float = 0.2
+    export: Literal["none", "csv", "jsonl"] = "none"
     ray: RaySettings = field(default_factory=RaySettings)
 
     def __post_init__(self) -> None:
@@ -106,10 +109,12 @@ def main(arguments: Sequence[str]) -> None:
     """Labels, compares or checks, or says what that would take."""
     config = simple_config(LabelConfig, arguments, __doc__ or "")
     config.check()
-    from raycalib.stages.answer_files import open_answers, person_labels, text_slug
+    from raycalib.stages.answer_files import open_answers, person_labels
     from raycalib.stages.cluster import Cluster
+    from raycalib.stages.export_rows import export_rows
     from raycalib.stages.judged_by import judge_notes
     from raycalib.stages.label_check import COLUMNS, one_class_line
+    from raycalib.stages.output import text_slug
     from raycalib.stages.progress import say
     from raycalib.stages.several_judges import check_judge, compare_judges
     from raycalib.storage import Location
@@ -121,7 +126,7 @@ def main(arguments: Sequence[str]) -> None:
     answers = open_answers(config.answers or config.check_judge or "", out, config.rows_per_shard)
     if config.estimate:
         for name in config.models:
-            say(by_name[name].estimate(answers, name).line(name))
+            say(by_name[name].estimate([answers], name).line(name))
         return
     labelled = {}
     try:
@@ -135,9 +140,11 @@ def main(arguments: Sequence[str]) -> None:
     for name, output in labelled.items():
         counts = output.manifest.counts
         say(f"{name}: {counts['out']:,} rows, {counts['unscored']:,} unscored, in {output.place.uri}")
+        if config.export != "none":
+            say(f"  all rows: {export_rows(output, config.export)}")
         if line := one_class_line(output.rows(COLUMNS)):
             say(f"  {line}")
-        for note in judge_notes(output, by_name[name].judge_errors if name in config.models else None):
+        for note in judge_notes([output], by_name[name].judge_errors if name in config.models else None):
             say(f"  {note}")
     if len(labelled) > 1:
         for pair in compare_judges(labelled, out):

@@ -10,8 +10,9 @@ pipeline itself fits its probes on stored features, in seconds. Ends with each c
 """
 
 from collections.abc import Sequence
+import json
 
-from raycalib.cli import pipeline_config, run_job, take_flag
+from raycalib.cli import pipeline_config, refuse_estimate, run_job, take_flag
 from raycalib.tuning.settings import TUNING_METHODS
 
 
@@ -21,9 +22,24 @@ def main(arguments: Sequence[str]) -> None:
     config = pipeline_config(
         rest, f"Tunes by one method. --method {{{','.join(TUNING_METHODS)}}} (default: lora_prompt)"
     )
-    from raycalib.pipeline import Pipeline
+    refuse_estimate(config)
+    from raycalib import steps
+    from raycalib.lm.names import ModelSource
+    from raycalib.stages.progress import say
 
-    Pipeline(config).tune(method)
+    with steps.open_run(config, job="tune", methods=(method,)) as run:
+        asked = steps.questions(run, [run.training])
+
+        def label(model: ModelSource) -> steps.Learned:
+            answered = steps.answers(run, model, asked)
+            return steps.Learned(labelled=steps.labels(run, model, answered), features={})
+
+        for job in steps.tuned(run, run.for_each_model(label), [method]):
+            training = job.place.read_json("training.json")
+            best = {"best_step": training["best_step"], "val_nll": training["best_nll"]}
+            say(f"{job.title}: {job.place.uri}")
+            say(f"  {json.dumps({'model': job.model.name, 'style': job.style, 'method': method, **best})}")
+        run.end()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import TypeVar
 from raycalib.addresses import secret_problems
 from raycalib.config import PipelineConfig
 from raycalib.console import CONSOLE
-from raycalib.errors import ConfigError, RaycalibError
+from raycalib.errors import ConfigError, IncompleteError, RaycalibError
+from raycalib.list_flags import LIST_FLAGS, PART_FLAGS, gather_lists
 from raycalib.printable import printable_line, printable_lines
 from raycalib.recipes import RECIPES, recipe, recipe_for
 from raycalib.run_logs import RUN_LOGS
@@ -61,31 +62,37 @@ JUDGE_FLAGS = {f"--{name}": f"--judge.{name}" for name in ("max-cost-usd", "pric
 """What is asked for most of the judge."""
 
 WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | {"--engine": "--engine.name"}
-BY_PART = ("--source.k-shot", "--k-shot", "--query-header")
-"""Flags whose values speak of parts of a run's rows: given again, they add to what is there."""
-
+CSV, CSV_WHOLE = "--csv", ["--export", "csv"]
 WORKERS = "--workers"
 NO_RECIPE = "as the models are"
 
 BAD_INPUT = 2
+INCOMPLETE = 3
 INTERRUPTED = 130
 
 
 FOLLOW_STEPS = {"--tuning.eval-every": "eval_every", "--tuning.checkpoint-every": "checkpoint_every"}
 
 
-def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfig:
+def pipeline_config(
+    arguments: Sequence[str], description: str, recorded: PipelineConfig | None = None
+) -> PipelineConfig:
     """The recipe named by ``--recipe`` with the other flags laid over it.
 
     Where none is named it is ``demo`` for the embedded models, and ``own``, which is said, for any other. How often a
     run evaluates and writes checkpoints follows its steps, in the recipe's proportion, where it is not given.
+
+    Args:
+        arguments: of the command line.
+        description: of the job.
+        recorded: takes the recipe's place where none is named.
 
     Raises:
         ConfigError: an unknown recipe, or a value that is not allowed.
         SystemExit: ``--help``, or a flag that does not exist (code 2).
     """
     name, rest = take_flag(arguments, "--recipe", NO_RECIPE, RECIPES)
-    whole = _gathered([_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)], BY_PART)
+    whole = gather_lists([_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)], LIST_FLAGS)
     is_named = name != NO_RECIPE
     if not is_named:
         roots = values_of(whole, "--model-root")
@@ -97,15 +104,26 @@ def pipeline_config(arguments: Sequence[str], description: str) -> PipelineConfi
     text = (
         f"{description}\n\nShort for --source.*, where --dataset is --source.name: {short}.\n"
         f"Short for --judge.*: {judge}.\n"
-        "Short: --engine for --engine.name; --workers 1:8 for --ray.min-workers 1 --ray.max-workers 8.\n\n"
+        "Short: --engine for --engine.name; --workers 1:8 for --ray.min-workers 1 --ray.max-workers 8; --csv for\n"
+        "--export csv; --eval, --adapter, --probe, --temperature, --model, --style for the lists --evaluation-sets,\n"
+        "--adapters, --probes, --temperatures, --models, --styles: each may be given again and again.\n\n"
         "Recipes, full configurations to change by flags; where none is named, demo, or own if --models or\n"
         f"--model-root name other models than the embedded ones (this help shows the defaults of {name}):\n{listed}"
     )
-    chosen = recipe(name)
+    chosen = recorded if recorded is not None and not is_named else recipe(name)
     config = _parse(PipelineConfig, whole, text, chosen)
-    if not is_named and name == "own":
+    if not is_named and name == "own" and recorded is None:
         print(f"recipe own, the paper's settings of tuning ({config.tuning.steps:,} steps): --recipe names another")
     return _following_steps(config, chosen, whole)
+
+
+def refuse_estimate(config: PipelineConfig) -> None:
+    """Raises ConfigError where only an estimate is asked of a job that makes none."""
+    if config.estimate:
+        raise ConfigError(
+            "estimate: this would start a run; only jobs/full_pipeline.py and jobs/label.py say what a judge takes, "
+            "elsewhere leave --estimate out"
+        )
 
 
 def _following_steps(config: PipelineConfig, chosen: PipelineConfig, arguments: Sequence[str]) -> PipelineConfig:
@@ -134,31 +152,9 @@ def values_of(arguments: Sequence[str], flag: str) -> list[str]:
 
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
     """A job's own configuration from its flags; see ``pipeline_config`` for the errors."""
-    whole = _gathered([_whole_flag(argument, JUDGE_FLAGS) for argument in arguments], BY_PART)
+    written = [text for argument in arguments for text in (CSV_WHOLE if argument == CSV else [argument])]
+    whole = gather_lists([_whole_flag(argument, JUDGE_FLAGS) for argument in written], PART_FLAGS)
     return _parse(kind, whole, description, kind())
-
-
-def _gathered(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
-    """The arguments with each of the flags that are given standing once, with all its values.
-
-    Raises:
-        ConfigError: one stands without a value.
-    """
-    rest, values, is_taken = list[str](), dict[str, list[str]](), False
-    for argument in arguments:
-        if argument.startswith("--"):
-            flag = argument.partition("=")[0].replace("_", "-")
-            if is_taken := flag in flags:
-                values[flag] = values_of(arguments, flag)
-                continue
-        if not is_taken:
-            rest.append(argument)
-    for flag, found in values.items():
-        if not found:
-            name = flag.removeprefix("--").replace("-", "_")
-            raise ConfigError(f"{name}: a value is missing; --help says which are allowed")
-        rest += [flag, *found]
-    return rest
 
 
 def _parse(kind: type[Config], arguments: Sequence[str], description: str, default: Config) -> Config:
@@ -195,7 +191,9 @@ def _with_workers(arguments: Sequence[str]) -> list[str]:
     written, values = list[str](), iter(arguments)
     for argument in values:
         flag, equals, value = argument.partition("=")
-        if flag == WORKERS:
+        if argument == CSV:
+            written += CSV_WHOLE
+        elif flag == WORKERS:
             smallest, largest = _bounds(value if equals else next(values, ""))
             written += ["--ray.min-workers", str(smallest), "--ray.max-workers", str(largest)]
         else:
@@ -256,7 +254,7 @@ def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> No
                 CONSOLE.leave()
     except RaycalibError as error:
         print(f"error: {printable_line(hide_message(' '.join(str(error).split())))}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        sys.exit(INCOMPLETE if isinstance(error, IncompleteError) else BAD_INPUT)
     except BrokenPipeError:  # whoever read the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -1,6 +1,7 @@
 """The configuration of a whole run."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from raycalib.addresses import secret_problems
 from raycalib.errors import ConfigError
@@ -10,7 +11,8 @@ from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.names import DTYPES, DtypeName
 from raycalib.records import PROMPT_STYLES
-from raycalib.sources import SourceSettings
+from raycalib.sources import SourceSettings, evaluation_sets
+from raycalib.sources.parts import parse_query_header
 from raycalib.stages.settings import RaySettings
 from raycalib.tuning.plan_settings import PlanSettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
@@ -31,8 +33,20 @@ class PipelineConfig:
         model_root: a directory with one directory per name (llama2-7b, …), or ``embedded`` for the small stand-ins
             that come with raycalib. None asks the Hugging Face hub.
         styles: prompt styles: ``oe`` (open-ended), ``choice`` (lettered options).
-        methods: what gives answers a confidence; ``lora_prompt`` and ``probe`` also get a temperature.
-        source: where questions come from.
+        skip: combos to leave out, as ``llama2:13b/oe``; ``llama2:13b`` leaves out all of a model's.
+        methods: what gives answers a confidence; each is also shown with a temperature fitted on ``val_calibrate``.
+        source: the dataset: what is trained and validated on, and where it has test rows of its own, evaluated on.
+        evaluation_sets: what is evaluated on beside: ``mmlu``, ``mmlu_pro``, ``arc:500``, ``file:PATH``,
+            ``hub:ORG/NAME``; where ``test`` or ``heldout_families`` of the dataset itself is named (``test:100``),
+            those alone are.
+        query_header: whether the query about an answer shows the few-shot examples that it was given with: ``none`` or
+            ``as-answered``, for all rows or by part (``mmlu=as-answered train=none``).
+        labelled: labelled answers that exist already, in place of the dataset's questions: nothing of them is
+            generated or judged (docs/coming-in.md has the forms and columns).
+        answers: answers that exist already, likewise; they are labelled.
+        adapters: LoRA adapters that exist already, as ``PLACE`` or ``NAME=PLACE``, evaluated as methods of their own.
+        probes: classifiers on hidden states, likewise.
+        temperatures: temperatures that exist already, as ``PLACE``, a number, or ``METHOD=PLACE``.
         grader: ``exact``, ``contains`` (the right answer's words stand in the answer), ``substring`` (the paper's rule:
             its letters do) or ``judge`` (a model; see ``judge``).
         judge: which model judges, and how it is asked.
@@ -52,6 +66,10 @@ class PipelineConfig:
         max_failed: share of a step's rows (answers, labels, features, scores) that may fail before the run stops with
             the first cause; what is done is kept.
         max_unscored: share of the answers that may stay without a label before the run stops, likewise.
+        at_once: how many models are worked on side by side, each with its share of the cluster; 0 is as many as the
+            cluster holds workers.
+        export: also writes the rows of answers, labels and predictions as one file beside their shards: ``csv`` (what
+            a spreadsheet would run as a formula is defused) or ``jsonl``.
         engine: what generates answers; features and queries always come from transformers.
         tuning: settings of LoRA + Prompt, and of LoRA.
         probe: settings of the probe.
@@ -62,8 +80,16 @@ class PipelineConfig:
     models: tuple[str, ...] = ("llama2:7b",)
     model_root: str | None = None
     styles: tuple[str, ...] = PROMPT_STYLES
+    skip: tuple[str, ...] = ()
     methods: tuple[str, ...] = DEFAULT_METHODS
     source: SourceSettings = field(default_factory=SourceSettings)
+    evaluation_sets: tuple[str, ...] = ()
+    query_header: tuple[str, ...] = ("none",)
+    labelled: str | None = None
+    answers: str | None = None
+    adapters: tuple[str, ...] = ()
+    probes: tuple[str, ...] = ()
+    temperatures: tuple[str, ...] = ()
     grader: GraderName = "exact"
     judge: JudgeSettings = field(default_factory=JudgeSettings)
     estimate: bool = False
@@ -78,10 +104,17 @@ class PipelineConfig:
     n_resamples: int = 1000
     max_failed: float = 0.05
     max_unscored: float = 0.2
+    at_once: int = 0
+    export: Literal["none", "csv", "jsonl"] = "none"
     engine: EngineSettings = field(default_factory=EngineSettings)
     tuning: TuningSettings = field(default_factory=TuningSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     ray: RaySettings = field(default_factory=RaySettings)
+
+    @property
+    def comes_in(self) -> bool:
+        """Whether answers that exist take the place of the dataset's questions."""
+        return bool(self.labelled or self.answers)
 
     def __post_init__(self) -> None:
         problems = _unknown("styles", self.styles, PROMPT_STYLES) + _unknown("methods", self.methods, METHODS)
@@ -93,6 +126,15 @@ class PipelineConfig:
             problems.append(f"dtype: {self.dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
         if self.grader not in GRADERS:
             problems.append(f"grader: {self.grader!r} is unknown; allowed: {', '.join(GRADERS)}")
+        problems += _skip_problems(self.skip, self.models, self.styles)
+        problems += _given_problems(self.labelled, self.answers, self.models)
+        try:
+            sets = evaluation_sets(self.source, self.evaluation_sets)
+            parse_query_header(self.query_header, [each.name for each in sets])
+        except ConfigError as error:
+            problems.append(str(error))
+        if self.at_once < 0:
+            problems.append(f"at_once: {self.at_once} is not allowed; at least 1, or 0 for what the cluster holds")
         problems += _judge_problems(self.grader, self.judge, self.estimate)
         if self.plan and not {LORA, LORA_PROMPT} & set(self.methods):
             problems.append(f"plan: only tuning is planned for; add {LORA_PROMPT} or {LORA} to --methods")
@@ -125,6 +167,34 @@ class PipelineConfig:
         problems += secret_problems(self)
         if problems:
             raise ConfigError("; ".join(problems))
+
+
+def _skip_problems(skip: tuple[str, ...], models: tuple[str, ...], styles: tuple[str, ...]) -> list[str]:
+    combos = [f"{model}/{style}" for model in models for style in styles]
+    unknown = [name for name in skip if name not in (*combos, *models)]
+    if unknown:
+        return [f"skip: {unknown[0]!r} is no combo of this run; allowed: {', '.join(combos)}"]
+    if combos and all(is_skipped(skip, *combo.rsplit("/", 1)) for combo in combos):
+        return [f"skip: {', '.join(skip)} leaves no combo; leave one in"]
+    return []
+
+
+def is_skipped(skip: tuple[str, ...], model: str, style: str) -> bool:
+    """Whether a combo is left out.
+
+    >>> is_skipped(("m/oe",), "m", "oe"), is_skipped(("m/oe",), "m", "choice"), is_skipped(("m",), "m", "choice")
+    (True, False, True)
+    """
+    return model in skip or f"{model}/{style}" in skip
+
+
+def _given_problems(labelled: str | None, answers: str | None, models: tuple[str, ...]) -> list[str]:
+    if labelled and answers:
+        return ["labelled: labelled answers take the place of answers; name one of --labelled and --answers"]
+    if (labelled or answers) and len(models) > 1:
+        name = "labelled" if labelled else "answers"
+        return [f"{name}: these are answers of one model, and models names {len(models)}; name that one by --models"]
+    return []
 
 
 def _problems_of_gpus(engine: str, gpus: float) -> list[str]:

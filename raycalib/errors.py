@@ -31,3 +31,11 @@ class LossNotFiniteError(RaycalibError):
 
 class ModelError(RaycalibError):
     """A model directory or hub id cannot be used."""
+
+
+class UnknownModelError(ModelError):
+    """A model's name is none: bad input, where weights that are not found are a model's own fault."""
+
+
+class IncompleteError(RaycalibError):
+    """A run went through to its report, which has holes: some of its combos failed. Jobs exit with code 3."""

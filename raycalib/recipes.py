@@ -7,6 +7,7 @@ from raycalib.errors import ConfigError
 from raycalib.lm.lora_settings import ALL_LINEAR_TARGETS, LoraSettings
 from raycalib.lm.names import EMBEDDED_ROOT, HUB_IDS
 from raycalib.sources import SourceSettings
+from raycalib.sources.parts import PAPER_QUERY_HEADER
 from raycalib.stages.settings import RaySettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
@@ -66,6 +67,7 @@ def paper() -> PipelineConfig:
         out="runs/paper",
         models=tuple(HUB_IDS),
         source=SourceSettings(name="all_20k_uniform+eval:mmlu"),
+        query_header=PAPER_QUERY_HEADER,
         grader="substring",
         max_new_tokens=100,
         tuning=TuningSettings(),

@@ -400,12 +400,12 @@ BAD_INPUTS: dict[str, tuple[MakeArguments, tuple[str, ...]]] = {
 def test_bad_input_ends_in_one_line_and_code_two_and_writes_nothing(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from raycalib.pipeline import Pipeline
+    from raycalib import steps
 
-    def never(self: Pipeline) -> None:
+    def never(run: steps.Run) -> None:
         raise AssertionError("the pipeline was started")
 
-    monkeypatch.setattr(Pipeline, "run", never)
+    monkeypatch.setattr(steps, "questions", never)
     make_arguments, named = BAD_INPUTS[case]
     arguments = make_arguments(tmp_path)
     before = sorted(tmp_path.rglob("*"))
@@ -423,19 +423,23 @@ def test_bad_input_ends_in_one_line_and_code_two_and_writes_nothing(
     assert after == before
 
 
-def test_good_input_reaches_the_pipeline_and_writes_nothing_before_it_runs(
+def test_good_input_reaches_the_pipeline_and_writes_its_configuration_alone_before_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from raycalib.pipeline import Pipeline
+    from raycalib import steps
 
     started: list[PipelineConfig] = []
-    monkeypatch.setattr(Pipeline, "run", lambda self: started.append(self.config))
+
+    def begin(run: steps.Run) -> None:
+        started.append(run.config)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr(steps, "questions", begin)
     shutil.copytree(embedded_root() / "llama2-7b", tmp_path / "models" / "llama2-7b")
     arguments = ["--recipe", "smoke", "--model-root", str(tmp_path / "models"), "--out", str(tmp_path / "run")]
-    monkeypatch.setattr(sys, "argv", ["job", *arguments])
-    run_job(load_main())
+    assert run_with(monkeypatch, arguments, load_main()) == BAD_INPUT
     assert [config.out for config in started] == [str(tmp_path / "run")]
-    assert not (tmp_path / "run").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.json"]
 
 
 def test_the_command_itself(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "run_logs": {"errors", "printable", "secrets", "storage"},
     "metrics": {"errors"},
     "prompts": set(),
-    "sources": {"errors", "hashing", "prompts", "records"},
+    "sources": {"errors", "hashing", "prompts", "records", "storage"},
     "lm": {"errors", "hashing", "prompts", "records", "secrets", "sources", "storage"},
     "judging": {"errors", "hashing", "secrets", "storage"},
     "tuning": {"errors", "hashing", "lm", "metrics", "prompts", "storage"},
@@ -48,22 +48,26 @@ ALLOWED: dict[str, set[str]] = {
     },
     "config": {"addresses", "errors", "evaluation", "judging", "lm", "records", "sources", "stages", "tuning"},
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
+    "recorded": {"config", "errors", "storage"},
     "plan": {"config", "errors", "evaluation", "lm", "printable", "tuning"},
-    "pipeline": {
+    "steps": {
         "config",
         "errors",
         "evaluation",
+        "hashing",
         "judging",
         "lm",
         "prompts",
         "records",
+        "recorded",
         "reports",
         "sources",
         "stages",
         "storage",
         "tuning",
     },
-    "cli": {"addresses", "config", "console", "errors", "printable", "recipes", "run_logs", "secrets"},
+    "list_flags": {"errors"},
+    "cli": {"addresses", "config", "console", "errors", "list_flags", "printable", "recipes", "run_logs", "secrets"},
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
@@ -88,6 +92,7 @@ WITHOUT_RAY = {
     "reports",
     "config",
     "recipes",
+    "recorded",
     "plan",
 }
 INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro", "vllm"}

@@ -11,7 +11,7 @@ from raycalib.config import PipelineConfig
 from raycalib.recipes import recipe
 
 ROOT = Path(__file__).parents[1]
-PIPELINE_JOBS = ("full_pipeline", "generate", "tune")
+PIPELINE_JOBS = ("full_pipeline", "generate", "tune", "evaluate")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

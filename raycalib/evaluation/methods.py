@@ -25,6 +25,9 @@ OF_CHOICE_ALONE = frozenset({OPTION_LIKELIHOOD})
 TUNED: Final = (LORA_PROMPT, LORA)
 """Methods with an adapter of their own."""
 
+FROM_TRAINING = frozenset({FAMILY_RATE, PROBE})
+"""Methods that are fitted on the stored numbers of training rows."""
+
 
 def temperature_of(method: str) -> str:
     """Returns which temperature the end of a method's name says it has; empty for none.

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal, get_args
 
-from raycalib.errors import ModelError
+from raycalib.errors import ModelError, UnknownModelError
 from raycalib.hashing import stable_hash
 
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
@@ -110,7 +110,7 @@ def find_model(name: str, model_root: str | None = None) -> ModelSource:
         return _local(name, Path(name))
     if name.count("/") == 1 and not name.startswith((".", "/")):
         return ModelSource(name=name, path=name, is_local=False)
-    raise ModelError(
+    raise UnknownModelError(
         f"model: {name!r} is unknown; allowed: {', '.join(HUB_IDS)}, a hub id (org/name) or a directory of weights"
     )
 

@@ -80,7 +80,8 @@ def _part(rows: Sequence[Row], across: Sequence[Combo]) -> Table:
 
 def _counts(rows: Sequence[Row], name: str) -> str:
     """Of a combo's answers; from the fewest to the most where methods could not score the same."""
-    counts = sorted({int(row.get(name) or 0) for row in rows})
+    told = [row for row in rows if row.get("n")] or rows  # a hole's reason stands below the table
+    counts = sorted({int(row.get(name) or 0) for row in told})
     return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
 
 

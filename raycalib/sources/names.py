@@ -36,6 +36,11 @@ class SourcePart(NamedTuple):
     limit: int | None = None
 
     @property
+    def text(self) -> str:
+        """The part as it is written."""
+        return self.name if self.limit is None else f"{self.name}:{self.limit}"
+
+    @property
     def is_file(self) -> bool:
         """Whether it is a file of one's own."""
         return self.name.startswith("file:")

@@ -29,6 +29,10 @@ class OpenSource(Protocol):
     def run_roles(self) -> tuple[str, ...]:
         """Those of them that a run takes rows from."""
 
+    @property
+    def evaluation_role(self) -> str:
+        """Which of its own splits an evaluation set is taken from."""
+
     def place(self, role: str) -> str:
         """Where the rows of a split are, for messages."""
 
@@ -37,6 +41,12 @@ class OpenSource(Protocol):
 
     def split_of(self, role: str, item: Item) -> str:
         """The run's split of an item."""
+
+    def possible_splits(self, role: str) -> frozenset[str]:
+        """The run's splits that rows of one of its own may go to, as far as that is known without reading them."""
+
+    def is_evaluated(self, role: str, item: Item) -> bool:
+        """Whether an evaluation set takes the item: all do, but of rows that name their split only those for that."""
 
     def has_style(self, style: str, item: Item) -> bool:
         """Whether the item can be asked in the style."""

@@ -13,7 +13,8 @@ from raycalib.sources.hub.item import UnusableRowError
 from raycalib.sources.own.given_answers import GivenAnswers
 from raycalib.sources.reading import READERS, Table, local_table
 from raycalib.stages.answer_dirs import open_stage
-from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place, text_slug
+from raycalib.stages.why_again import say_why_again
 from raycalib.storage import Location, Manifest, read_manifest, write_manifest, write_shard
 
 QUESTION_COLUMNS = ("question", "context")
@@ -58,6 +59,7 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
     target = stage_place(out, "answers", text_slug(place.local_path.stem), key)
     if done := finished(target, key):
         return done
+    say_why_again(target, f"answers {given}", identity)
     reader = GivenAnswers(raw for table in tables for raw in table.rows(None))
     rows = unique_ids(_answer(raw, table.place, reader) for table in tables for raw in _raw_rows(table))
     if not rows:
@@ -102,11 +104,6 @@ def person_labels(given: str) -> list[int]:
 
 def _hashable(value: Any) -> bool:
     return isinstance(value, str | int | float)
-
-
-def text_slug(text: str) -> str:
-    """A directory's name for any text."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in text.lower()).strip("-.") or "x"
 
 
 def unique_ids(rows: Iterable[Row]) -> list[Row]:

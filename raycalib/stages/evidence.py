@@ -27,9 +27,14 @@ class Evidence:
     rows: Sequence[Row]
     features: np.ndarray
 
-    def usable(self, splits: Sequence[str]) -> np.ndarray:
-        """(k,) indices of the rows of these splits that have features, all of them finite."""
-        in_splits = np.array([row["split"] in splits for row in self.rows], dtype=bool)
+    def of_splits(self, splits: Sequence[str]) -> "Evidence":
+        """The rows of these splits alone."""
+        kept = [number for number, row in enumerate(self.rows) if row["split"] in splits]
+        return Evidence([self.rows[number] for number in kept], self.features[kept])
+
+    def usable(self, splits: Sequence[str] | None = None) -> np.ndarray:
+        """(k,) indices of the rows of these splits, or of all, that have features, all of them finite."""
+        in_splits = np.array([splits is None or row["split"] in splits for row in self.rows], dtype=bool)
         if not self.features.shape[1]:
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(in_splits & np.isfinite(self.features).all(axis=1))

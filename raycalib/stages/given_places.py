@@ -108,7 +108,7 @@ def run_origin(place: Location) -> RunOrigin | None:
         config = _mapping(_mapping(manifest).get("config"))
         model, style = config.get("model"), config.get("style")
         if isinstance(model, str) and isinstance(style, str):
-            return RunOrigin(model, style, str(_mapping(config.get("tuning")).get("method", "")), folder)
+            return RunOrigin(model, style, str(_mapping(config.get("settings")).get("method", "")), folder)
     return None
 
 

@@ -13,10 +13,10 @@ from raycalib.sources.facts.splits import TEST
 from raycalib.sources.given.given_source import GivenSource
 from raycalib.sources.given.rows import RefusedGiven
 from raycalib.sources.given.splits import TRAINING, set_of
-from raycalib.stages.answer_files import text_slug
 from raycalib.stages.given_shards import RefusedSpools, SetKey, SetShards
-from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place, text_slug
 from raycalib.stages.progress import say
+from raycalib.stages.why_again import say_why_again
 from raycalib.storage import Location, Manifest, read_manifest, write_manifest
 
 GIVEN_SETS_VERSION = 1
@@ -173,6 +173,7 @@ class _Writing:
         if output := self.finished(key):
             done[key] = output
         else:
+            say_why_again(self.place(key), f"{self.source.kind} {self.model} {' '.join(key)}", self.config(key))
             sets[key] = SetShards(self.place(key), SCHEMAS[self.source.kind], self.rows_per_shard)
 
     def list_refused(self, key: SetKey, content: bytes, n_rows: int) -> None:

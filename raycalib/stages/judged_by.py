@@ -1,5 +1,6 @@
 """Who judged some labels, by which prompt and when; and what the judge's known errors make of its figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 import json
 from pathlib import Path
@@ -21,18 +22,18 @@ class JudgeErrors:
     specificity: float
 
 
-def describe_judge(name: str, labelled: StageOutput) -> dict[str, Any]:
+def describe_judge(name: str, labelled: Sequence[StageOutput]) -> dict[str, Any]:
     """Name, models as the server named them, prompt version and dates, which every figure of a judge stands beside.
 
     Dates are of the replies, which may have been kept for long; of labels by string, of the stage.
     """
-    details = labelled.manifest.details
-    rows = [row for row in labelled.rows(["judge", "judged_on"]) if row["judge"] is not None]
-    dates = sorted({row["judged_on"] for row in rows if row["judged_on"]}) or [labelled.manifest.finished[:10]]
+    rows = [row for output in labelled for row in output.rows(["judge", "judged_on"]) if row["judge"] is not None]
+    dates = sorted({row["judged_on"] for row in rows if row["judged_on"]})
+    dates = dates or [labelled[0].manifest.finished[:10]]
     return {
         "name": name,
         "models": sorted({row["judge"] for row in rows}),
-        "prompt_version": details.get("prompt_version"),
+        "prompt_version": labelled[0].manifest.details.get("prompt_version"),
         "date": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
     }
 
@@ -75,21 +76,27 @@ def read_judge_errors(judge: JudgeSettings) -> JudgeErrors | None:
     return errors
 
 
-def judge_notes(labelled: StageOutput, errors: JudgeErrors | None = None) -> list[str]:
+def judge_notes(labelled: Sequence[StageOutput], errors: JudgeErrors | None = None) -> list[str]:
     """What every table and page of these labels says of their judge; empty for labels by string.
 
     With its errors, the share of right answers is also given as they correct it (Rogan and Gladen).
+
+    Args:
+        labelled: one or more outputs of one judge.
+        errors: how often it errs, where that is known.
     """
-    details, counts = labelled.manifest.details, labelled.manifest.counts
-    if "prompt_version" not in details:
+    judged = [output for output in labelled if "prompt_version" in output.manifest.details]
+    if not judged:
         return []
-    who = judge_line(describe_judge(details["judge"], labelled))
+    who = judge_line(describe_judge(judged[0].manifest.details["judge"], judged))
+    counts = [output.manifest.counts for output in judged]
+    name = _directories(judged)
     notes = [
-        f"Labels in {labelled.place.uri.rsplit('/', 1)[-1]}: judged by {who}; {counts['unscored']:,} of "
-        f"{counts['out']:,} rows unscored."
+        f"Labels in {name}: judged by {who}; {sum(count['unscored'] for count in counts):,} of "
+        f"{sum(count['out'] for count in counts):,} rows unscored."
     ]
-    verdicts = [row["query_label"] for row in labelled.rows(["query_label", "judge"]) if row["judge"] is not None]
-    scored = [verdict for verdict in verdicts if verdict is not None]
+    rows = (row for output in judged for row in output.rows(["query_label", "judge"]))
+    scored = [row["query_label"] for row in rows if row["judge"] is not None and row["query_label"] is not None]
     if errors is not None and scored:
         share = sum(scored) / len(scored)
         corrected = corrected_accuracy(share, errors.sensitivity, errors.specificity)
@@ -98,3 +105,10 @@ def judge_notes(labelled: StageOutput, errors: JudgeErrors | None = None) -> lis
             f"and specificity of {errors.specificity:.3f} that stands for {corrected:.1%}."
         )
     return notes
+
+
+def _directories(outputs: Sequence[StageOutput]) -> str:
+    """The outputs' directory, or how their directories begin."""
+    first, last = min(names := [output.place.name for output in outputs]), max(names)
+    same = [a for a, b in zip(first, last, strict=False) if a == b]
+    return first if first == last else f"{first[: len(same)].rstrip('-')}…"

@@ -1,10 +1,10 @@
 """The labelling stage: answers → labelled answers, by comparing strings or by a judge."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from raycalib.judging import STRING_RULES_VERSION, GraderName, judge_prompt, shown_right_answer
 from raycalib.judging.estimate import Estimate, estimate
@@ -15,14 +15,14 @@ from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
 from raycalib.lm.names import ModelSource
 from raycalib.records import LABELLED
-from raycalib.stages.bounds import Bounds, check_bounds
+from raycalib.stages.bounds import Bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.judge_desk import OpenDesk, judge_key
 from raycalib.stages.judged_by import read_judge_errors
-from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.progress import say
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import run_shard_stage
+from raycalib.stages.shard_stage import find_finished, try_shard_stages
 from raycalib.stages.spec import ShardStage
 from raycalib.stages.workers.labels import JudgeWorker, JudgeWorkerConfig, LabelWorker, LabelWorkerConfig, is_asked
 from raycalib.stages.workers.rows import queried_text
@@ -32,6 +32,10 @@ if TYPE_CHECKING:  # it loads torch, which a judge on a server does not need
     from raycalib.stages.workers.model import ModelWorkerConfig
 
 STAGE = "labelled"
+Part = TypeVar("Part")
+LABELS_VERSION = 1
+"""Goes up where other labels come out of the same answers; rules of strings and prompts have versions of their own."""
+
 SHARDS_AT_ONCE = 8
 """Of a worker that asks a server: while one shard waits for its slowest rows, others have rows to ask."""
 
@@ -81,48 +85,77 @@ class Labelling:
         return find(judge.model, judge.price_table)
 
     def run(self, variant: str, answers: StageOutput, judge_model: str | None = None) -> StageOutput:
-        """The labelled answers; what an earlier run did is not done again.
-
-        Args:
-            variant: of the stage's directory.
-            answers: answer records.
-            judge_model: another model than the settings name.
+        """The labelled answers of one output; see ``try_all``.
 
         Raises:
             StageError: rows are parked, shards failed, or too many rows are bad.
         """
-        judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
-        if self.grader != "judge":
-            return run_shard_stage(self._string_stage(variant), answers, self.out, self.cluster)
-        identity = self._identity(judge)
-        key = stage_key(STAGE, identity, [answers.key])
-        if done := finished(stage_place(self.out, STAGE, variant, key), key):
-            check_bounds(done, f"{STAGE} {variant}", self.bounds)
-            return done
-        output = run_shard_stage(self._judge_stage(variant, judge, identity), answers, self.out, self.cluster)
-        self._say_figures(judge, output)
-        return output
+        outcome = self.try_all(variant, {"": answers}, judge_model)[""]
+        if isinstance(outcome, StageError):
+            raise outcome
+        return outcome
 
-    def _string_stage(self, variant: str) -> ShardStage:
+    def try_all(
+        self, variant: str, answers: Mapping[Part, StageOutput], judge_model: str | None = None
+    ) -> dict[Part, StageOutput | StageError]:
+        """The labelled answers of several outputs, or why there are none; what an earlier run did is not done again.
+
+        Args:
+            variant: of the stage's directories.
+            answers: answer records, by the part that each is.
+            judge_model: another model than the settings name.
+        """
+        judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
+        works = [(self._stage(judge, variant, str(part)), output) for part, output in answers.items()]
+        if (
+            self.grader == "judge"
+            and judge.engine == "openai"
+            and not all(find_finished(*work, self.out) for work in works)
+        ):
+            self._open_desk(judge)
+            works = [(self._stage(judge, variant, str(part)), output) for part, output in answers.items()]
+        outcomes = try_shard_stages(works, self.out, self.cluster)
+        for outcome in outcomes:
+            if self.grader == "judge" and isinstance(outcome, StageOutput) and not outcome.was_done:
+                self._say_figures(judge, outcome)
+        return dict(zip(answers, outcomes, strict=True))
+
+    def find(self, variant: str, part: str, answers: StageOutput) -> StageOutput | None:
+        """The labelled answers of a part, where an earlier run finished them."""
+        return find_finished(self._stage(self.judge, variant, part), answers, self.out)
+
+    def _stage(self, judge: JudgeSettings, variant: str, part: str) -> ShardStage:
+        if self.grader == "judge":
+            return self._judge_stage(judge, variant, part)
+        return self._string_stage(variant, part)
+
+    def _open_desk(self, judge: JudgeSettings) -> None:
+        """Opens the run's desk, unless another thread has."""
+        self.cluster.connect()
+        with self._opening:
+            if self._desk is None:
+                self._desk = OpenDesk(judge, self.cache_place(judge), self.out)
+
+    def _string_stage(self, variant: str, part: str) -> ShardStage:
         return ShardStage(
             name=STAGE,
             variant=variant,
+            part=part,
             worker=LabelWorker,
             config=LabelWorkerConfig(grader=self.grader),
-            identity={"grader": self.grader, "rules": STRING_RULES_VERSION},
+            identity={"grader": self.grader, "version": LABELS_VERSION, "rules": STRING_RULES_VERSION},
             schema=LABELLED,
             needs_model=False,
             bounds=self.bounds,
         )
 
-    def _judge_stage(self, variant: str, judge: JudgeSettings, identity: dict[str, Any]) -> ShardStage:
+    def _judge_stage(self, judge: JudgeSettings, variant: str, part: str) -> ShardStage:
         is_remote = judge.engine == "openai"
         price = self.price(judge) if is_remote else None
-        if is_remote:
-            self._open_desk(judge)
         return ShardStage(
             name=STAGE,
             variant=variant,
+            part=part,
             worker=JudgeWorker,
             config=JudgeWorkerConfig(
                 settings=judge,
@@ -132,7 +165,7 @@ class Labelling:
                 model=None if is_remote else self.judge_model,
                 weights=self._weights(judge),
             ),
-            identity=identity,
+            identity=self._identity(judge),
             schema=LABELLED,
             needs_model=True,
             gpus=0.0 if is_remote or self.judge_model is None else self.judge_model.gpus,
@@ -148,16 +181,10 @@ class Labelling:
             },
         )
 
-    def _open_desk(self, judge: JudgeSettings) -> None:
-        """Opens the run's desk, unless another thread has."""
-        self.cluster.connect()
-        with self._opening:
-            if self._desk is None:
-                self._desk = OpenDesk(judge, self.cache_place(judge), self.out)
-
     def _identity(self, judge: JudgeSettings) -> dict[str, Any]:
         return {
             "grader": "judge",
+            "version": LABELS_VERSION,
             "rules": STRING_RULES_VERSION,  # of lettered answers
             "judge": judge.identity() | self._weights(judge),
         }
@@ -183,14 +210,18 @@ class Labelling:
             f"{cost}, {details.get('tokens_in', 0):,} tokens in, {details.get('tokens_out', 0):,} out"
         )
 
-    def estimate(self, answers: StageOutput, judge_model: str | None = None) -> Estimate:
+    def estimate(self, answers: Sequence[StageOutput], judge_model: str | None = None) -> Estimate:
         """What judging would take; asks nothing and starts nothing."""
         judge = self.judge if judge_model is None else replace(self.judge, model=judge_model)
         cache = ReplyCache(self.cache_place(judge), judge, self._weights(judge))
         cache.refresh()
         price = find_price(judge.model, judge.price_table) if judge.engine == "openai" else Price(input=0, output=0)
-        requests = ((messages, cache.get(reply_key(messages)) is not None) for messages in _requests(answers, judge))
-        n_rows = answers.manifest.counts["out"]
+        requests = (
+            (messages, cache.get(reply_key(messages)) is not None)
+            for output in answers
+            for messages in _requests(output, judge)
+        )
+        n_rows = sum(output.manifest.counts["out"] for output in answers)
         return estimate(n_rows, requests, judge, price, max(1, self.cluster.settings.max_workers))
 
     def close(self) -> None:

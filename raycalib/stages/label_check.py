@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from raycalib.errors import DataError
 from raycalib.printable import printable_line
 from raycalib.records import Row
-from raycalib.stages.output import StageOutput, finished
+from raycalib.stages.combo import Combo
+from raycalib.stages.output import StageOutput
 from raycalib.stages.progress import say
-from raycalib.stages.tune_job import TuneJob
 from raycalib.tuning.label_counts import LEAST_PER_CLASS, LEAST_TO_FIT, LabelCounts
 
 SPLITS = {"train": "training labels", "val_select": "labels of val_select", "val_calibrate": "labels of val_calibrate"}
@@ -58,60 +57,32 @@ class LabelCheck:
         return not all(self.counts[split].n for split in TUNED_ON)
 
 
-def check_before_tuning(
-    labelled: Mapping[str, StageOutput], styles: Sequence[str], jobs: Sequence[TuneJob], is_forced: bool
-) -> None:
-    """Says what the labels of all combos are worth that are still to be tuned, or all where nothing is tuned.
-
-    Args:
-        labelled: by model.
-        styles: prompt styles.
-        jobs: what will be tuned; those that are finished are not looked at again.
-        is_forced: one class alone is tuned on all the same.
-
-    Raises:
-        DataError: see ``say_and_stop``.
-    """
-    checks = list[LabelCheck]()
-    to_tune = [(job.model.name, job.style) for job in jobs if not finished(job.place, job.key)]
-    for model, output in labelled.items() if to_tune or not jobs else ():
-        of_model = [style for style in styles if not jobs or (model, style) in to_tune]
-        checks += check_labels(model, output, of_model) if of_model else []
-    say_and_stop(checks, bool(jobs), is_forced)
-
-
-def check_labels(model: str, labelled: StageOutput, styles: Sequence[str]) -> list[LabelCheck]:
-    """The check of each style, from one pass over a model's labels."""
-    tallies = {style: _Tally() for style in styles}
+def combo_check(combo: Combo, labelled: StageOutput) -> LabelCheck:
+    """What the labels of a combo's training set are worth, said where that is little."""
+    tally = _Tally()
     for row in labelled.rows(COLUMNS):
-        if row["style"] in tallies and row["split"] in SPLITS:
-            tallies[row["style"]].add(row)
-    return [tally.check(f"{model} {style}") for style, tally in tallies.items()]
+        if row["split"] in SPLITS:
+            tally.add(row)
+    check = tally.check(str(combo))
+    if check.line:
+        say(f"  {check.line}")
+    return check
 
 
-def say_and_stop(checks: Iterable[LabelCheck], is_tuned: bool, is_forced: bool) -> None:
-    """Says what the labels do not, and stops where an adapter would learn nothing from them.
+def why_not_tuned(check: LabelCheck, is_forced: bool) -> str:
+    """Why an adapter would learn nothing from a combo's labels, and what to do; empty where it may learn something.
 
     Args:
-        checks: one per combo.
-        is_tuned: something is tuned, or only fitted to what is stored.
+        check: of the labels.
         is_forced: one class alone is tuned on all the same.
-
-    Raises:
-        DataError: a combo's labels are of one class in ``train`` or ``val_select``, or there are none.
     """
-    stopped = []
-    for check in checks:
-        if check.line:
-            say(f"  {check.line}")
-        if is_tuned and (check.is_empty or (check.says_nothing and not is_forced)):
-            stopped.append(check.combo)
-    if stopped:
-        raise DataError(
-            f"labels: nothing can be learned from those of {', '.join(stopped)}, as said above; check the grader "
-            "(--grader) and the right answers, leave the tuned methods out (--methods zero_shot_query "
-            "answer_likelihood), or tune on one class all the same by --tuning.force-one-class"
-        )
+    if not check.is_empty and (is_forced or not check.says_nothing):
+        return ""
+    return (
+        f"nothing can be learned from the labels of {check.combo}: {check.line.partition(': ')[2]}; check the grader "
+        "(--grader) and the right answers, leave the tuned methods out (--methods zero_shot_query "
+        "answer_likelihood), or tune on one class all the same by --tuning.force-one-class"
+    )
 
 
 def one_class_line(rows: Iterable[Row]) -> str:

@@ -47,6 +47,11 @@ def stage_place(out: Location, stage: str, variant: str, key: str) -> Location:
     return out / stage / f"{variant}-{key[:10]}"
 
 
+def text_slug(text: str) -> str:
+    """A directory's name for any text."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-.") else "-" for c in text.lower()).strip("-.") or "x"
+
+
 def finished(place: Location, key: str) -> StageOutput | None:
     """The stage's output if it is complete: its manifest is there, and every file that this counts on is whole."""
     manifest = read_manifest(place)

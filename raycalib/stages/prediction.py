@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from raycalib.evaluation.methods import WITH_TEMPERATURE
 from raycalib.records import PREDICTION, Row
+from raycalib.tuning.temperature import Temperature
 from raycalib.tuning.temperature_check import CheckedTemperature, fit_checked
 
 KEPT = [name for name in PREDICTION.names if name not in ("method", "logit", "p_correct")]
@@ -40,23 +40,21 @@ def sigmoid(logit: float) -> float:
     return math.exp(logit) / (1 + math.exp(logit))
 
 
-def tempered(predicted: Predicted, method: str, split: str) -> tuple[Predicted, CheckedTemperature]:
-    """The predictions with their logits divided by a temperature fitted on a split, where there is one."""
-    name = method + WITH_TEMPERATURE
-    held = [
-        row
-        for row in predicted.rows
-        if row["split"] == split and row["query_label"] is not None and row["logit"] is not None
-    ]
+def checked_temperature(predicted: Predicted) -> CheckedTemperature:
+    """The temperature of a method's predictions on the calibration rows, or why there is none."""
+    held = [row for row in predicted.rows if row["query_label"] is not None and row["logit"] is not None]
     if predicted.reason:
-        return no_predictions(predicted.rows, name, predicted.reason), CheckedTemperature(
-            n=len(held), fitted=None, reason=predicted.reason
-        )
-    checked = fit_checked(np.array([row["logit"] for row in held]), np.array([row["query_label"] for row in held]))
-    if checked.fitted is None:
-        return no_predictions(predicted.rows, name, f"not fitted: {checked.reason}"), checked
-    scaled = [
-        prediction(row, name, None if row["logit"] is None else row["logit"] / checked.fitted.value)
-        for row in predicted.rows
-    ]
-    return Predicted(scaled), checked
+        return CheckedTemperature(n=len(held), fitted=None, reason=predicted.reason)
+    return fit_checked(np.array([row["logit"] for row in held]), np.array([row["query_label"] for row in held]))
+
+
+def tempered(predicted: Predicted, name: str, temperature: Temperature | None, reason: str = "") -> Predicted:
+    """The predictions under another name, their logits divided by a temperature; without one a hole with its reason."""
+    if predicted.reason or temperature is None:
+        return no_predictions(predicted.rows, name, predicted.reason or f"not fitted: {reason}")
+    return Predicted(
+        [
+            prediction(row, name, None if row["logit"] is None else row["logit"] / temperature.value)
+            for row in predicted.rows
+        ]
+    )

@@ -1,17 +1,25 @@
 """The first stage: questions of a source, written as shards while they are read. No Ray."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 import json
 import tempfile
 
 from raycalib.records import QUESTION, QUESTION_VERSION, Row
 from raycalib.secrets import hide_all
-from raycalib.sources import DrawTally, RefusedRow, SourceSettings, describe_source, draw_questions, source_identity
+from raycalib.sources import (
+    DrawTally,
+    QuestionSet,
+    RefusedRow,
+    check_splits,
+    describe_source,
+    draw_set,
+    set_identity,
+)
 from raycalib.sources.facts.splits import SPLITS
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.progress import say
+from raycalib.stages.why_again import say_why_again
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 
 REFUSED_NAME = "refused.jsonl"
@@ -20,57 +28,73 @@ MAX_SHARD_CHARACTERS = 2**25
 MAX_WAITING_SHARDS = 4
 
 
-def write_questions(
-    settings: SourceSettings, styles: Sequence[str], seed: int, rows_per_shard: int, out: Location
+def write_question_set(
+    question_set: QuestionSet, style: str, seed: int, rows_per_shard: int, out: Location
 ) -> StageOutput:
-    """Questions of all splits in all styles; a shard holds one split and style, in the order of the source.
+    """Questions of a set in one style; a shard holds one split, in the order of the source.
 
-    Rows that cannot be questions are listed in ``refused.jsonl`` beside the shards. In the manifest's counts a row
-    counts once per style: ``in`` = ``out`` + ``refused``, and ``read`` = ``in`` + ``left_out`` (rows beyond a limit).
+    Rows that cannot be questions are listed in ``refused.jsonl`` beside the shards. In the manifest's counts
+    ``in`` = ``out`` + ``refused``, and ``read`` = ``in`` + ``left_out`` (rows beyond a limit, and of other splits that
+    lie among them).
 
     Args:
-        settings: which source, and how many rows of each split.
-        styles: prompt styles.
+        question_set: which set.
+        style: prompt style.
         seed: redraws splits, phrasings and options.
         rows_per_shard: at most so many.
         out: the run's directory.
 
     Raises:
-        DataError: see ``draw_questions``; the refused rows are written all the same, and what else was written counts
-            for nothing without a manifest.
+        DataError: see ``draw_set``, or the training set lacks a split; the refused rows are written all the same, and
+            what else was written counts for nothing without a manifest.
     """
-    identity = {
-        **source_identity(settings),
-        "records": QUESTION_VERSION,
-        "styles": list(styles),
-        "seed": seed,
-        "rows_per_shard": rows_per_shard,
-    }
-    key = stage_key("questions", identity, [])
-    place = stage_place(out, "questions", settings.slug, key)
+    settings = question_set.source
+    identity, key, place = _named(question_set, style, seed, rows_per_shard, out)
     if done := finished(place, key):
         _check_again(done, settings.max_bad_rows)
         return done
-    notes = describe_source(settings, seed)
-    for note in notes:
-        say(note)
+    say_why_again(place, f"questions {question_set.name} {style}", identity)
     tally = DrawTally()
     with _RefusedFile(place) as refused, _ShardWriter(place, rows_per_shard, settings.name == "facts") as writer:
-        for drawn in draw_questions(settings, styles, seed, tally):
+        for drawn in draw_set(question_set, style, seed, tally):
             if isinstance(drawn, RefusedRow):
                 refused.add(drawn)
             else:
                 writer.add(drawn)
+        if question_set.is_training:
+            check_splits(settings.name, style, writer.splits, needs_test=False)
     manifest = Manifest(
         stage="questions",
         key=key,
         config=identity,
         shards=tuple(writer.shards),
         counts=_counts(tally) | dict(writer.counts),
-        details={"by_source": _by_source(tally), "notes": notes},
+        details={"by_source": _by_source(tally), "notes": describe_source(settings, seed)},
     )
     write_manifest(place, manifest)
     return StageOutput(place=place, manifest=manifest, was_done=False)
+
+
+def find_question_set(
+    question_set: QuestionSet, style: str, seed: int, rows_per_shard: int, out: Location
+) -> StageOutput | None:
+    """The questions of a set in one style, where an earlier run drew them."""
+    _, key, place = _named(question_set, style, seed, rows_per_shard, out)
+    return finished(place, key)
+
+
+def _named(
+    question_set: QuestionSet, style: str, seed: int, rows_per_shard: int, out: Location
+) -> tuple[dict[str, object], str, Location]:
+    """What decides the questions, their key and their place."""
+    identity = {
+        **set_identity(question_set, style),
+        "version": QUESTION_VERSION,
+        "seed": seed,
+        "rows_per_shard": rows_per_shard,
+    }
+    key = stage_key("questions", identity, [])
+    return identity, key, stage_place(out, "questions", f"{question_set.source.slug}-{question_set.slug}-{style}", key)
 
 
 def _counts(tally: DrawTally) -> dict[str, int]:
@@ -164,13 +188,18 @@ class _ShardWriter:
         if len(rows) >= self._rows_per_shard or self._characters[key] >= MAX_SHARD_CHARACTERS:
             self._flush(key)
 
+    @property
+    def splits(self) -> set[str]:
+        """Those that have rows."""
+        return {name.partition("/")[0] for name in self.counts}
+
     def _write_rest(self) -> None:
         self._flush_all()
         while self._waiting:
             self.shards.append(self._waiting.popleft().result())
 
     def _flush_all(self) -> None:
-        for key in sorted(self._rows, key=lambda key: (key[0], SPLITS.index(key[1]))):
+        for key in sorted(self._rows, key=lambda key: (key[0], SPLITS.index(key[1]) if key[1] in SPLITS else -1)):
             self._flush(key)
         self._rows.clear()
 

@@ -32,8 +32,8 @@ def compare_judges(labelled: Mapping[str, StageOutput], out: Location) -> list[d
         figures = agreement(*([row["query_label"] for row in rows[name]] for name in (first, second)))
         found.append(
             {
-                "first": describe_judge(first, labelled[first]),
-                "second": describe_judge(second, labelled[second]),
+                "first": describe_judge(first, [labelled[first]]),
+                "second": describe_judge(second, [labelled[second]]),
                 "n": figures.n,
                 "n_unscored": figures.n_unscored,
                 "observed": _or_none(figures.observed),
@@ -75,7 +75,7 @@ def check_judge(name: str, labelled: StageOutput, truth: list[int], out: Locatio
     scored = [verdict for verdict in verdicts if verdict is not None]
     observed = sum(scored) / len(scored) if scored else math.nan
     found = {
-        "judge": describe_judge(name, labelled),
+        "judge": describe_judge(name, [labelled]),
         "n": len(truth),
         "n_unscored": quality.n_unscored,
         "sensitivity": _share(quality.sensitivity),

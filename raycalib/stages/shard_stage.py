@@ -8,7 +8,7 @@ import ray
 
 from raycalib.errors import ModelError
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.output import StageOutput
+from raycalib.stages.output import StageError, StageOutput, finished, stage_key, stage_place
 from raycalib.stages.progress import PoolProgress, ShardProgress
 from raycalib.stages.shard_passes import shard_statuses
 from raycalib.stages.shard_work import ShardWork
@@ -25,6 +25,28 @@ def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, clust
 def run_shard_stages(
     works: Sequence[tuple[ShardStage, StageOutput]], out: Location, cluster: Cluster
 ) -> list[StageOutput]:
+    """The outputs of several stages; see ``try_shard_stages``.
+
+    Raises:
+        StageError: the first one that could not be finished.
+        ModelError: the stages' model cannot be loaded.
+    """
+    outcomes = try_shard_stages(works, out, cluster)
+    for outcome in outcomes:
+        if isinstance(outcome, StageError):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, StageOutput)]
+
+
+def find_finished(stage: ShardStage, source: StageOutput, out: Location) -> StageOutput | None:
+    """The stage's output, where an earlier run finished it."""
+    key = stage_key(stage.name, stage.identity, [source.key])
+    return finished(stage_place(out, stage.name, stage.directory, key), key)
+
+
+def try_shard_stages(
+    works: Sequence[tuple[ShardStage, StageOutput]], out: Location, cluster: Cluster
+) -> list[StageOutput | StageError]:
     """Runs what is missing of several stages in one pool, whose workers load once, and writes the manifest of each.
 
     A manifest is written as soon as the stage's own shards are made; one that fails leaves the others to be finished.
@@ -34,11 +56,15 @@ def run_shard_stages(
         out: the run's directory.
         cluster: where the pool is; nothing is started where nothing is missing.
 
+    Returns:
+        The output of each, or why there is none: shards could not be made, have rows to be done again, or have more
+        bad rows than is allowed, with the first cause; what is made stays.
+
     Raises:
-        StageError: shards could not be made, have rows to be done again, or have more bad rows than is allowed, with
-            the first cause; what is made stays.
         ModelError: the stages' model cannot be loaded.
     """
+    if not works:
+        return []
     check_one_pool([stage for stage, _ in works])
     parts = [ShardWork(stage, source, out) for stage, source in works]
     for part in parts:
@@ -46,9 +72,7 @@ def run_shard_stages(
             part.close(ShardProgress(part.stage.title, 0).details())
     if pooled := [part for part in parts if not part.is_over]:
         _run_pool(pooled, cluster)
-    if errors := [part.error for part in parts if part.error is not None]:
-        raise errors[0]
-    return [part.output for part in parts if part.output is not None]
+    return [part.outcome for part in parts]
 
 
 def _run_pool(parts: Sequence[ShardWork], cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from raycalib.stages.parked import parked_names, sum_figures
 from raycalib.stages.progress import say
 from raycalib.stages.shard_map import ShardTarget
 from raycalib.stages.spec import ShardStage
+from raycalib.stages.why_again import say_why_again
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
 
 
@@ -44,6 +45,8 @@ class ShardWork:
         for name in drop_damaged_shards(self.place, self.key):
             say(f"  {title}: {(self.place / name).uri} is gone or damaged and is made again")
         there = find_shards(self.place)
+        if not there:
+            say_why_again(self.place, title, self.stage.identity, (self.source.key,))
         self.missing = [index for index in range(n_shards) if index not in there]
         if len(self.missing) < n_shards:
             say(f"  {title}: {n_shards - len(self.missing)} of {n_shards} shards are there, doing the rest")
@@ -53,6 +56,14 @@ class ShardWork:
         """What a worker is told of it."""
         stage = self.stage
         return ShardTarget(self.source.place, self.place, stage.schema, stage.keeps_figures, stage.task)
+
+    @property
+    def outcome(self) -> StageOutput | StageError:
+        """What became of it, once it is over."""
+        if self.error is not None:
+            return self.error
+        assert self.output is not None, "it is over"
+        return self.output
 
     @property
     def is_over(self) -> bool:
@@ -104,6 +115,9 @@ class ShardWork:
             details={**details, **stage.details, **kept},
         )
         output = StageOutput(place=self.place, manifest=manifest, was_done=False)
+        if other := finished(self.place, self.key):  # another job made the same meanwhile, and what it named counts
+            self.output = other
+            return
         self._hold_to_bounds(output)
         if self.error is None:
             write_manifest(self.place, manifest)

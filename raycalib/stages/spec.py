@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+import re
 from typing import Any
 
 import pyarrow as pa
 
 from raycalib.stages.bounds import Bounds
 from raycalib.stages.shard_map import ShardWorker, TaskWorker
+
+MOST_OF_A_PART = 80
+"""Characters of a set's name in that of a directory, whose end is a hash of all that decides it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +72,8 @@ class ShardStage:
         >>> stage.directory, replace(stage, part="training oe").directory
         ('llama2-7b', 'llama2-7b-training-oe')
         """
-        return "-".join([self.variant, *self.part.split()])
+        part = re.sub(r"[^\w.+-]+", "-", self.part)[:MOST_OF_A_PART]
+        return "-".join(word for word in (self.variant, part) if word)
 
     @property
     def computes(self) -> bool:

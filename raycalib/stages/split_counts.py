@@ -26,6 +26,8 @@ def split_line(counts: Mapping[str, int], styles: Sequence[str]) -> str:
     'of each style 8 train'
     >>> split_line({"train/oe": 8, "train/choice": 9}, ["oe", "choice"])
     'oe 8 train; choice 9 train'
+    >>> split_line({"mmlu/oe": 9, "test/oe": 2}, ["oe"])
+    '2 test, 9 mmlu'
     """
     by_style = {style: _of_style(counts, style) for style in styles}
     if len(styles) == 1:
@@ -36,7 +38,9 @@ def split_line(counts: Mapping[str, int], styles: Sequence[str]) -> str:
 
 
 def _of_style(counts: Mapping[str, int], style: str) -> str:
-    return ", ".join(f"{n:,} {split}" for split in SPLITS if (n := counts.get(f"{split}/{style}", 0)))
+    named = [name.removesuffix(f"/{style}") for name in counts if name.endswith(f"/{style}")]
+    splits = dict.fromkeys([*SPLITS, *named])
+    return ", ".join(f"{n:,} {split}" for split in splits if (n := counts.get(f"{split}/{style}", 0)))
 
 
 def few_lines(counts: Mapping[str, int], styles: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Tunes all combos in turn in one Ray Train run; start-up is paid once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 import os
 from typing import Any
 from uuid import uuid4
@@ -8,11 +9,13 @@ from uuid import uuid4
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
 from ray.train.torch import TorchTrainer
 
+from raycalib.errors import ConfigError
 from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput, finished
 from raycalib.stages.progress import say, show
 from raycalib.stages.tune_job import TuneJob
+from raycalib.stages.why_again import say_why_again
 from raycalib.stages.worker_lines import WORKER_LINES
 from raycalib.stages.workers.tuning import FAILURE, train_loop
 from raycalib.stages.workers.tuning_log import combo_start
@@ -43,34 +46,60 @@ class SayFailures(UserCallback):
         )
 
 
-def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> list[StageOutput]:
-    """Tunes the combos that are not finished; a combo cut off goes on from its last checkpoint.
+@dataclass(frozen=True)
+class TuningResult:
+    """What became of the jobs, by their keys: each is tuned, or failed with its cause and remedy."""
 
-    Raises:
-        StageError: a combo could not be tuned; its checkpoints stay.
-        ConfigError: a setting needs more workers than the cluster gives.
+    tuned: Mapping[str, StageOutput]
+    failed: Mapping[str, str]
+
+
+def run_tuning(jobs: Sequence[TuneJob], out: Location, cluster: Cluster) -> TuningResult:
+    """Tunes the combos that are not finished, those that failed before among them; one cut off goes on from its
+    last checkpoint. A combo that cannot be tuned does not keep the others from it.
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
+    stopped = ""
     if missing:
-        rows_per_step = min(job.settings.global_batch_size for job in missing)  # each worker has one in every step
-        n_workers = cluster.trainers(rows_per_step)
-        for job in missing:
-            check_workers(job.settings, n_workers)
-        show(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s): starting")
-        _fit(missing, n_workers, out, cluster)
+        try:
+            n_workers = _workers(missing, cluster)
+            for job in missing:
+                if not job.place.names():  # else it goes on
+                    say_why_again(job.place, f"tuning {job.title}", job.identity, (job.input_key,))
+            show(f"  tuning {len(missing)} combo(s) with {n_workers} worker(s): starting")
+            _fit(missing, n_workers, out, cluster)
+        except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
+            stopped = str(error)
         done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
         WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
-    outputs = []
+    tuned, failed = dict[str, StageOutput](), dict[str, str]()
     for job in jobs:
         output = finished(job.place, job.key)
-        if output is None and job.place.exists(FAILURE):
-            cause = job.place.read_json(FAILURE)["error"]
-            raise StageError(f"{job.title}: {cause}; {_remedy(cause)}{_goes_on()}")
         if output is None:
-            raise StageError(f"tuning of {job.title} left no manifest in {job.place.uri}; run the same command again")
-        was_done = job not in missing
-        outputs.append(StageOutput(place=output.place, manifest=output.manifest, was_done=was_done))
-    return outputs
+            failed[job.key] = _cause(job, stopped)
+        else:
+            tuned[job.key] = replace(output, was_done=job not in missing)
+    return TuningResult(tuned, failed)
+
+
+def _workers(missing: Sequence[TuneJob], cluster: Cluster) -> int:
+    """Of the trainer, each of which has a row in every step.
+
+    Raises:
+        ConfigError: the cluster has no room for them, or a setting needs more than it gives.
+    """
+    n_workers = cluster.trainers(min(job.settings.global_batch_size for job in missing))
+    for job in missing:
+        check_workers(job.settings, n_workers)
+    return n_workers
+
+
+def _cause(job: TuneJob, stopped: str) -> str:
+    """Why a combo is not tuned, and what to do."""
+    if job.place.exists(FAILURE):
+        cause = job.place.read_json(FAILURE)["error"]
+        return f"{cause}; {_remedy(cause)}{_goes_on()}"
+    return stopped or f"tuning left no manifest in {job.place.uri}; run the same command again"
 
 
 def _fit(missing: Sequence[TuneJob], n_workers: int, out: Location, cluster: Cluster) -> None:

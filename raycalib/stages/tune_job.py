@@ -1,5 +1,6 @@
 """One combo to tune, and where it goes."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from raycalib.sources.parts import WITHOUT_HEADER, QueryHeader, header_identity
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location
 from raycalib.tuning.settings import UNDECISIVE, TuningSettings
+
+VERSION = 1
+"""Goes up where another adapter or classifier comes out of the same labels and settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +32,7 @@ class TuneJob:
     place: Location
     reference: Location
     key: str
+    identity: Mapping[str, Any]
     query_header: QueryHeader = WITHOUT_HEADER
 
     @property
@@ -48,8 +53,8 @@ class TuneJob:
 
     @property
     def model_key(self) -> str:
-        """Names the base model as it computes, for states that runs share."""
-        return stable_hash(self.model.fingerprint(), self.dtype, self.settings.base_bits)
+        """Names the base model as it computes, and our code with it, for states that runs share."""
+        return stable_hash(self.identity["weights"], self.dtype, self.settings.base_bits, self.identity["version"])
 
 
 def tune_job(
@@ -64,7 +69,16 @@ def tune_job(
 ) -> TuneJob:
     """The job of one combo, with its place and key."""
     decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
-    identity = {"style": style, "settings": decisive, "seed": seed, "dtype": dtype, "query": QUERY_VERSION}
+    identity: dict[str, Any] = {
+        "version": VERSION,
+        "model": model.name,
+        "weights": model.fingerprint(),  # labels that are given know nothing of them
+        "style": style,
+        "settings": decisive,
+        "seed": seed,
+        "dtype": dtype,
+        "query": QUERY_VERSION,
+    }
     identity |= header_identity(query_header, (TRAIN, VAL_SELECT))
     key = stage_key("tuned", identity, [labelled.key])
     return TuneJob(
@@ -79,6 +93,7 @@ def tune_job(
         place=stage_place(out, "tuned", f"{model.slug}-{style}", key),
         reference=out / "reference" / f"{model.slug}-{style}",
         key=key,
+        identity=identity,
         query_header=query_header,
     )
 

@@ -21,11 +21,13 @@ CountTokens = Callable[[Sequence[str]], Sequence[int]]
 """From texts to how many tokens each has."""
 
 
-def check_targets(questions: StageOutput, max_new_tokens: int, tokenizers: Sequence[Callable[[], CountTokens]]) -> None:
+def check_targets(
+    questions: Sequence[StageOutput], max_new_tokens: int, tokenizers: Sequence[Callable[[], CountTokens]]
+) -> None:
     """Says what is wrong with the open-ended right answers, a line for each source and cause.
 
     Args:
-        questions: question records.
+        questions: question records, of one or more outputs.
         max_new_tokens: of an answer.
         tokenizers: of the models that answer, each loaded only where a right answer may be too long.
 
@@ -34,7 +36,7 @@ def check_targets(questions: StageOutput, max_new_tokens: int, tokenizers: Seque
     """
     found = UnmetTargets()
     maybe_long: list[Row] = []
-    for row in questions.rows(COLUMNS):
+    for row in (row for output in questions for row in output.rows(COLUMNS)):
         found.add(row)
         if _may_be_long(row, max_new_tokens) and len(maybe_long) < COUNTED_LONG:
             maybe_long.append(row)

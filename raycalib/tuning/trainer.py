@@ -1,7 +1,6 @@
 """Calibration tuning (LoRA + Prompt): the loop over steps, with evaluation, checkpoints and resumption."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 import math
 import time
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raycalib.errors import DataError, LossNotFiniteError
+from raycalib.errors import LossNotFiniteError
 from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
 from raycalib.lm.engines.memory import TokenBudget
@@ -17,12 +16,13 @@ from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.logits import state_size
 from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.storage import Location
-from raycalib.tuning.batches import TuningRow, collate
+from raycalib.tuning.batches import collate
 from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint, step_name
 from raycalib.tuning.data_order import DataOrder
 from raycalib.tuning.deepspeed_engine import make_engine, splits_weights
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.layout_check import check_layout, check_tuned_logits, first_finite_row
 from raycalib.tuning.left_out import rows_left_out
 from raycalib.tuning.objective import CalibrationObjective
@@ -38,39 +38,6 @@ from raycalib.tuning.validation import Validation
 from raycalib.tuning.world import World
 
 NOTICE_EVERY_S = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningData:
-    """Rows to tune on and to select the step by."""
-
-    train: Sequence[TuningRow]
-    val: Sequence[TuningRow]
-
-    def __post_init__(self) -> None:
-        if not self.train or not self.val:
-            raise DataError(
-                f"tuning: {len(self.train)} training and {len(self.val)} val_select rows with a label; needs both"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hooks:
-    """What a run tells and asks of those around it; the first worker alone calls all but the last, all call that.
-
-    Attributes:
-        observe: is given the figures of each evaluation.
-        observe_step: is given those of every ``log_every``-th step.
-        say: is given remarks, a line each.
-        show: is given what goes on at the moment, before the first step.
-        checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
-    """
-
-    observe: Callable[[TuningProgress], None] = lambda figures: None
-    observe_step: Callable[[StepFigures], None] = lambda figures: None
-    say: Callable[[str], None] = lambda line: None
-    show: Callable[[str], None] = lambda line: None
-    checkpoint_now: Callable[[], bool] = lambda: False
 
 
 class Tuner:
@@ -117,40 +84,39 @@ class Tuner:
         self.order = DataOrder(len(data.train), settings.global_batch_size, seed)
         model.requires_grad_(False)
         self.peft_model = None if settings.method == "probe" else attach_lora(model, settings.lora, seed)
-        self.objective = CalibrationObjective(
-            model, query_label_tokens(tokenizer), settings.kl_weight, settings.kl_kind, _new_head(model, settings, seed)
-        )
+        labels, head = query_label_tokens(tokenizer), _new_head(model, settings, seed)
+        self.objective = CalibrationObjective(model, labels, settings.kl_weight, settings.kl_kind, head)
         if settings.gradient_checkpointing:
-            # transformers calls it so of late, and deprecates the older name.
-            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-            enable({"use_reentrant": False})
-        of_states = settings.reference_dtype
-        self.reference = ReferenceStates(
-            reference or checkpoints / "reference",
-            model_key or key,
-            data.train,
-            state_size(model),
-            (dtype or model.dtype) if of_states == "model" else getattr(torch, of_states),
-        )
+            _checkpoint_gradients(model)
+        of_states = _dtype_of_states(settings, dtype or model.dtype)
+        place = reference or checkpoints / "reference"
+        self.reference = ReferenceStates(place, model_key or key, data.train, state_size(model), of_states)
         self.state = world.from_first(lambda: load_newest(checkpoints, key, self.hooks.say))
         if self.state is not None:
             set_weights(self.objective, self.state.tensors, "weight")
         self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)
-        example = first_finite_row(self.engine, data.train, world.device)
-        check_layout(self.engine, self.objective, example, world.device)
-        check_tuned_logits(self.engine, self.objective, example, world.device)
+        self._check_model()
         splits = splits_weights(settings, world)
         self.validation = Validation(data.val, self.engine, self.objective, world, splits, self.hooks.say)
-        needed = sorted({row for step in range(settings.steps) for row in self.order.step_rows(step)})
-        budget = None if splits else TokenBudget(TOKENS_PER_PASS)
-        stored, shared = settings.kl_weight > 0, (self.engine, self.objective, world)
-        if stored:
-            compute_missing(self.reference, needed, *shared, self.hooks.show, budget)
-        self.left_out = rows_left_out(self.reference, needed, *shared, self.hooks.say, budget, has_states=stored)
+        self.left_out = self._rows_left_out(None if splits else TokenBudget(TOKENS_PER_PASS))
         if self.state is not None:
             self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step
         self._asked, self._warning = time.monotonic(), False
+
+    def _check_model(self) -> None:
+        """Raises ModelError where what is computed for one row is not the model's own."""
+        example = first_finite_row(self.engine, self.data.train, self.world.device)
+        check_layout(self.engine, self.objective, example, self.world.device)
+        check_tuned_logits(self.engine, self.objective, example, self.world.device)
+
+    def _rows_left_out(self, budget: TokenBudget | None) -> frozenset[int]:
+        """Rows that the base model has no finite numbers for, once its states at the true answers are there."""
+        needed = sorted({row for step in range(self.settings.steps) for row in self.order.step_rows(step)})
+        stored, shared = self.settings.kl_weight > 0, (self.engine, self.objective, self.world)
+        if stored:
+            compute_missing(self.reference, needed, *shared, self.hooks.show, budget)
+        return rows_left_out(self.reference, needed, *shared, self.hooks.say, budget, has_states=stored)
 
     def run(self) -> TrainingState:
         """Trains to the end, from the newest checkpoint if there is one; returns the final state.
@@ -284,6 +250,18 @@ class Tuner:
         self.world.barrier()
         self.last_checkpoint = step
         return state
+
+
+def _dtype_of_states(settings: TuningSettings, of_model: torch.dtype) -> torch.dtype:
+    name = settings.reference_dtype
+    found: torch.dtype = of_model if name == "model" else getattr(torch, name)
+    return found
+
+
+def _checkpoint_gradients(model: PreTrainedModel) -> None:
+    # transformers calls it so of late, and deprecates the older name.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def _new_head(model: PreTrainedModel, settings: TuningSettings, seed: int) -> Probe | None:

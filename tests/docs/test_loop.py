@@ -27,9 +27,10 @@ from raycalib.prompts import Example, sanitize
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.figures import StepFigures
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.validation import read_margins
 from raycalib.tuning.world import World
 

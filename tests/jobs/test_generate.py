@@ -20,6 +20,7 @@ N_ROWS, N_SHARDS = 484, 14
 """Ten shards of 48 rows, and one row of each other split."""
 
 LIMITS = {"train": 480, "val_select": 1, "val_calibrate": 1, "test": 1, "heldout_families": 1}
+SETS = ["training", "test", "heldout_families"]
 SMALL = ["--recipe", "smoke", "--styles", "oe", "--rows-per-shard", "48", "--workers", "1:2"]
 SMALL += [str(part) for split, most in LIMITS.items() for part in (f"--source.limits.{split}", most)]
 
@@ -75,10 +76,14 @@ def generating(head: psutil.Process) -> list[psutil.Process]:
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every answer shard that counts by its number, byte for byte."""
-    (place,) = (out / "answers").iterdir()
-    names = json.loads((place / "manifest.json").read_text())["shards"]
-    return {name.split("-")[1]: (place / name).read_bytes() for name in names}
+    """Every answer shard that counts by its set and number, byte for byte."""
+    places = list((out / "answers").iterdir())
+    assert len(places) == len(SETS)
+    return {
+        f"{place.name}/{name.split('-')[1]}": (place / name).read_bytes()
+        for place in places
+        for name in json.loads((place / "manifest.json").read_text())["shards"]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -119,12 +124,14 @@ def test_the_kills_met_processes_at_work() -> None:
 def test_a_finished_run_does_nothing(cluster, calm, tmp_path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     finish(start(out, cluster, log), log)
-    (place,) = (out / "answers").iterdir()
-    before = {path: path.stat().st_mtime_ns for path in place.iterdir()}
+    before = {path: path.stat().st_mtime_ns for path in (out / "answers").glob("*/*")}
     finish(start(out, cluster, log), log)
-    assert {path: path.stat().st_mtime_ns for path in place.iterdir()} == before
-    last = log.read_text().splitlines()[-1]
-    figures = json.loads(last)
-    assert figures["counts"] == {"in": N_ROWS, "out": N_ROWS, "errors": 0, "cut_on_the_left": 0, "close": 0}
-    assert figures["figures_this_run"]["tokens_read"] > 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "answers").glob("*/*")} == before
+    figures = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("  {")][-len(SETS) :]
+    assert [each["set"] for each in figures] == SETS
+    assert sum(each["counts"]["out"] for each in figures) == N_ROWS
+    for each in figures:
+        n_rows = each["counts"]["in"]
+        assert each["counts"] == {"in": n_rows, "out": n_rows, "errors": 0, "cut_on_the_left": 0, "close": 0}
+        assert each["figures_this_run"]["tokens_read"] > 0
     assert "finished before" in log.read_text()

@@ -32,7 +32,7 @@ def test_one_class_stops_before_tuning_and_forced_has_no_temperature_and_no_best
     assert "training labels are 0;" in stopped.stdout
     assert "check the grader; three of them: question " in stopped.stdout
     assert "tuning 1 combo" not in stopped.stdout
-    assert "error: labels: nothing can be learned from those of llama2:7b oe" in stopped.stderr
+    assert "error: labels: nothing can be learned from the labels of llama2:7b oe" in stopped.stderr
     assert not (questions.parent / "out" / "tuned").exists()
 
     forced = run(
@@ -46,5 +46,6 @@ def test_one_class_stops_before_tuning_and_forced_has_no_temperature_and_no_best
     assert {row["temperature"] for row in report["temperatures"]} == {None}
     assert all(row["reason"] for row in report["temperatures"])
     assert {row["n"] for row in report["summary"] if row["method"].endswith("+temperature")} == {0}
+    assert len(report["temperatures"]) == 5
     assert all(row["reason"] for row in report["summary"])
     assert 'class="num best"' not in (questions.parent / "out" / "report" / "index.html").read_text()

@@ -59,11 +59,11 @@ def test_all_of_it_was_computed_in_bfloat16_by_the_papers_settings(out: Path) ->
     assert len(tuned) == 12
     for manifest in tuned:
         assert manifest is not None
-        settings = manifest.config["tuning"]
+        settings = manifest.details["settings"]
         assert (settings["lora"]["rank"], settings["lora"]["targets"]) == (8, ["q_proj", "v_proj"])
         assert manifest.counts["train"] + manifest.counts["unscored"] + manifest.counts["too_long"] >= 120
     for stage in ("answers", "features", "scored"):
         found = [read_manifest(Location(str(place))) for place in (out / stage).iterdir()]
-        assert len(found) == 6
+        assert len(found) == 24  # twelve combos, the training set and MMLU
         assert {manifest.config["dtype"] for manifest in found if manifest is not None} == {"bfloat16"}
         assert {manifest.counts["errors"] for manifest in found if manifest is not None} == {0}

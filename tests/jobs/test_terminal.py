@@ -14,11 +14,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).parents[2]
 COLUMNS = 240  # lines that stay may be longer than a terminal is wide; those that are replaced are cut
 MOST_LINES = 60
-STAGES = ("answers llama2-7b", "labelled llama2-7b", "features llama2-7b", "scored llama2-7b", "evaluate")
+STAGES = ("answers llama2-7b", "labelled llama2-7b", "features llama2-7b", "scored llama2-7b", "figures")
+SETS = r"( \([^()]+\))?"
+"""Those that a stage's pool is at."""
+
 SHARDS = (
-    r"  (answers|labelled|features|scored) llama2-7b: {0}/{0} shards .* \d+ s{1}|  evaluate: {0}/{0} shards .* \d+ s{1}"
+    r"  (answers|labelled|features|scored) llama2-7b \(training [^()]+\): {0}/{0} shards .* \d+ s{1}"
+    r"|  figures: {0}/{0} shards .* \d+ s{1}"
 )
-METHODS = "zero-shot query|(answer|option) likelihood|family rate|(LoRA \\+ Prompt|probe)( \\+ temp\\.)?"
+METHODS = (
+    r"(zero-shot|answer likel\.|option likel\.|family rate|LoRA \+ Prompt|probe) \+ temp\."
+    r"|zero-shot query|(answer|option) likelihood|family rate|LoRA \+ Prompt|probe"
+)
+OPTIONS = r"option likel(ihood|\. \+ temp\.)"
 STAY = [
     r"questions: [\d,]+ rows in \d+ shards: of each style( \d+ \w+,?)+",
     r"starting a local Ray …",
@@ -29,13 +37,14 @@ STAY = [
     r"method +llama2:7b oe +llama2:7b choice",
     "─+",
     r"(n|accuracy) +[\d.]+ +[\d.]+",
-    rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}|option likelihood +–( +\d\.\d{{3}}\*?){{2}}",
+    rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}|{OPTIONS} +–( +\d\.\d{{3}}\*?){{2}}",
     r"ECE \(lower is better\) and AUROC \(higher\); \* the best of a combo\.",
     r"Finished in \d+ s\.",
     r"Report: /\S+/report/index\.html",
 ]
 IN_A_PIPE_TOO = [
-    SHARDS.format(r"\d+", "(, about \\d+ s left)?") + r"|  \S+( llama2-7b)?: 0/\d+ shards",
+    SHARDS.replace("training ", "").format(r"\d+", r"(, about \d+ s left)?"),
+    r"  \w+( llama2-7b \([^()]+\))?: 0/\d+ shards",
     r"  tuning 2 combo\(s\) with 2 worker\(s\): starting",
     r"  tune llama2:7b (oe|choice): (step \d+/24 · loss .* GiB( · about \d+ s left)?|reference states: .*)",
 ]
@@ -66,11 +75,11 @@ def test_on_a_terminal_a_line_of_each_stage_is_left(tmp_path: Path) -> None:
     assert lines.pop() == ""
     assert others(lines, STAY) == []
     for stage in STAGES:
-        (line,) = (line for line in lines if line.startswith(f"  {stage}:"))
+        (line,) = (line for line in lines if re.match(f"  {stage}{SETS}: ", line))
         match = re.search(r"(\d+)/(\d+) shards", line)
         assert match is not None
         assert match[1] == match[2]
-        assert stream.count(f"{stage}: ") > 2, "it was updated in place"
+        assert len(re.findall(f"{stage}{SETS}: ", stream)) > 2, "it was updated in place"
     assert len([line for line in lines if "best val NLL" in line]) == 2
     assert "step 16/24" in stream or "step 10/24" in stream
     check_logs(tmp_path / "run")
@@ -88,6 +97,6 @@ def test_in_a_pipe_there_are_few_lines(tmp_path: Path) -> None:
     assert others(lines, [*STAY, *IN_A_PIPE_TOO]) == []
     assert len(lines) <= MOST_LINES
     for stage in STAGES:
-        assert re.search(rf"  {stage}: (\d+)/\1 shards", text), stage
+        assert re.search(rf"  {stage}{SETS}: (?P<n>\d+)/(?P=n) shards", text), stage
     assert text.count("best val NLL") == 2
     check_logs(tmp_path / "run")

@@ -15,8 +15,9 @@ from raycalib.lm.loading import load_causal_lm
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.names import ModelSource, WeightBits
 from raycalib.storage import Location
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import toy_rows
 

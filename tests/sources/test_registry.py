@@ -1,3 +1,5 @@
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -5,10 +7,19 @@ import pytest
 
 from raycalib.errors import ConfigError, DataError
 from raycalib.hashing import stable_hash
-from raycalib.sources import SourceSettings, check_source, describe_source, source_identity
+from raycalib.sources import (
+    SourceSettings,
+    check_sets,
+    check_source,
+    describe_source,
+    evaluation_sets,
+    set_identity,
+    training_set,
+)
 from raycalib.sources.facts.splits import SPLITS
 from tests.sources.drawn import ENDINGS, write
 
+BOTH = ["oe", "choice"]
 ROWS: list[dict[str, Any]] = [{"question": f"{split}?", "answer": "x", "split": split} for split in SPLITS]
 
 
@@ -16,34 +27,80 @@ def settings(path: Path, **more: Any) -> SourceSettings:
     return SourceSettings(name=f"file:{path}", **more)
 
 
+def identity_of(source: SourceSettings, name: str = "training") -> dict[str, object]:
+    sets = [training_set(source), *evaluation_sets(source, [])]
+    (found,) = [each for each in sets if each.name == name]
+    return set_identity(found, "oe")
+
+
 def test_the_identity_changes_with_content_name_limits_and_reading(tmp_path: Path) -> None:
     path = write(tmp_path / "one.jsonl", ROWS)
-    one = source_identity(settings(path))
-    assert source_identity(settings(path)) == one
-    assert source_identity(settings(path, max_bad_rows=0.5)) == one
+    one = identity_of(settings(path))
+    assert identity_of(settings(path)) == one
+    assert identity_of(settings(path, max_bad_rows=0.5)) == one
     others = [
-        source_identity(settings(path, limits={"test": 3})),
-        source_identity(settings(path, k_shot=1)),
-        source_identity(settings(path, question_column="answer", answer_column="question")),
-        source_identity(settings(write(tmp_path / "two.jsonl", ROWS[1:]))),
-        source_identity(SourceSettings(name=f"file:{path}+facts")),
-        source_identity(SourceSettings()),
+        identity_of(settings(path, limits={"val_select": 3})),
+        identity_of(settings(path, k_shot=("1",))),
+        identity_of(settings(path, question_column="answer", answer_column="question")),
+        identity_of(settings(write(tmp_path / "two.jsonl", ROWS[1:]))),
+        identity_of(SourceSettings(name=f"file:{path}+facts")),
+        identity_of(SourceSettings()),
     ]
     assert all(other != one for other in others)
-    assert set(others[-1]) == {"source", "content", "limits"}  # as it was before there were other sources
+    assert set_identity(training_set(settings(path)), "choice") != one
+
+
+def test_the_identity_of_a_set_hangs_on_nothing_that_only_other_sets_hang_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "one.jsonl", ROWS)
+    one, test = identity_of(settings(path)), identity_of(settings(path), "test")
+    limited = settings(path, limits={"test": 3, "heldout_families": 1}, eval_k_shot=2)
+    assert identity_of(limited) == one
+    assert identity_of(limited, "test") != test
+    learned = settings(path, limits={"train": 3}, k_shot=("train=1",))
+    assert identity_of(learned, "test") == test
+    assert identity_of(learned) != one
+    mixture = SourceSettings(name="all_20k_uniform")
+    assert identity_of(replace(mixture, name="all_20k_uniform+eval:mmlu")) == identity_of(mixture)
+    assert identity_of(replace(mixture, name="all_20k_uniform+eval:mmlu:50")) == identity_of(mixture)
+    with_mmlu = identity_of(replace(mixture, name="all_20k_uniform+eval:mmlu"), "heldout_families")
+    assert with_mmlu["source"] == ["eval:mmlu"]
+
+
+def test_evaluation_sets_are_checked_too(tmp_path: Path) -> None:
+    own = settings(write(tmp_path / "own.jsonl", ROWS))
+    check_sets([training_set(own), *evaluation_sets(own, ["arc", "gsm8k"])], ["oe"], 0)
+    facts = SourceSettings()
+    check_sets([training_set(facts), *evaluation_sets(facts, ["gsm8k", f"file:{tmp_path}/own.jsonl"])], BOTH, 0)
+    with pytest.raises(ConfigError, match="it has no 'choice' prompts"):
+        check_sets(evaluation_sets(facts, ["gsm8k"]), ["choice"], 0)
+    bad = write(tmp_path / "bad.jsonl", [{"question": "", "answer": "x"}] * 3)
+    with pytest.raises(DataError, match="3 of 3 rows are unusable"):
+        check_sets([training_set(own), *evaluation_sets(own, [f"file:{bad}"])], ["oe"], 0)
+    with pytest.raises(DataError, match=r"the file .*none\.jsonl does not exist"):
+        check_sets([training_set(own), *evaluation_sets(own, [f"file:{tmp_path}/none.jsonl"])], ["oe"], 0)
+
+
+def test_a_dataset_needs_no_test_rows_where_other_sets_are_evaluated_on(tmp_path: Path) -> None:
+    rows = [row for row in ROWS if row["split"] in ("train", "val_select", "val_calibrate")]
+    own = settings(write(tmp_path / "own.jsonl", rows))
+    check_sets([training_set(own), *evaluation_sets(own, ["arc"])], ["oe"], 0)
+    with pytest.raises(DataError, match=r"no oe questions in split test; .*--eval mmlu"):
+        check_sets([training_set(own), *evaluation_sets(own, [])], ["oe"], 0)
 
 
 def test_the_identity_changes_with_the_numbers_of_examples_that_the_rows_are_answered_with(tmp_path: Path) -> None:
     path = write(tmp_path / "one.jsonl", ROWS)
 
-    def identity(*k_shot: str, eval_k_shot: int | None = None) -> dict[str, object]:
-        return source_identity(settings(path, k_shot=k_shot, eval_k_shot=eval_k_shot))
+    def identity(name: str, *k_shot: str, eval_k_shot: int | None = None) -> dict[str, object]:
+        return identity_of(settings(path, k_shot=k_shot, eval_k_shot=eval_k_shot), name)
 
-    assert identity("1") == identity("train=1") == identity("train=1", "val=1") == identity("1", "mmlu=5")
-    assert identity() == identity("mmlu=5") == identity("None")
-    assert identity("1", eval_k_shot=2) == identity("1", "test=2", "heldout_families=2") == identity("1", "file:one=2")
-    numbers = [(), ("1",), ("2",), ("train=1", "val=0"), ("test=1",), ("heldout_families=1",), ("file:one=1",)]
-    assert len({stable_hash(identity(*each)) for each in numbers}) == len(numbers)
+    learned = partial(identity, "training")
+    assert learned("1") == learned("train=1") == learned("train=1", "val=1") == learned("1", "mmlu=5")
+    assert learned() == learned("mmlu=5") == learned("None") == learned("test=1") == learned(eval_k_shot=3)
+    test = partial(identity, "test")
+    assert test("1", eval_k_shot=2) == test("1", "test=2", "heldout_families=1") == test("2", "file:one=2")
+    numbers = [(), ("1",), ("2",), ("train=1", "val=0")]
+    assert len({stable_hash(learned(*each)) for each in numbers}) == len(numbers)
 
 
 def test_the_identity_of_a_local_copy_changes_with_its_files(tmp_path: Path) -> None:
@@ -51,10 +108,10 @@ def test_the_identity_of_a_local_copy_changes_with_its_files(tmp_path: Path) -> 
     for split in ("train", "test"):
         write(tmp_path / "trec" / f"{split}.jsonl", rows)
     trec = SourceSettings(name="trec", data_root=str(tmp_path))
-    one = source_identity(trec)
+    one = identity_of(trec)
     write(tmp_path / "trec" / "test.jsonl", rows * 2)
-    assert source_identity(trec) != one
-    assert source_identity(SourceSettings(name="trec")) != one
+    assert identity_of(trec) != one
+    assert identity_of(SourceSettings(name="trec")) != one
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -99,7 +156,7 @@ def test_large_files_are_only_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("all_20k_uniform", r"has no oe questions in split test; .*all_20k_uniform\+eval:mmlu"),
+        ("all_20k_uniform", "has no oe questions in split test; .*--eval mmlu"),
         ("eval:mmlu", "has no oe questions in split train"),
         ("boolq", "has no oe questions in split test"),
         ("wsc+mmlu:anatomy", "has no oe questions in split train"),

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from raycalib.lm.names import ModelSource
 from raycalib.records import ANSWER, FEATURES, LABELLED, SCORED, Row
+from raycalib.stages.combo import Combo, Method, SetRows
+from raycalib.stages.fit import Fitted, fit
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predict import Combo
+from raycalib.stages.predict import predict
 from raycalib.storage import Location, Manifest, write_shard
+from raycalib.tuning.settings import ProbeSettings
 from tests.stages.answers import answer
 
 
@@ -47,18 +51,38 @@ def stage(place: Location, name: str, rows: Sequence[Row], schema: Any) -> Stage
     return StageOutput(place=place / name, manifest=manifest, was_done=False)
 
 
-def combo(place: Location, rows: Sequence[Row]) -> Combo:
-    """One model and style with everything that predictions are made from."""
-    tuned = [row | {"logit_no": row["tuned"][0], "logit_yes": row["tuned"][1]} for row in rows]
-    evaluated = [row for row in tuned if row["split"] in ("val_calibrate", "test", "heldout_families")]
-    return Combo(
-        model="m",
-        slug="m",
-        style="oe",
-        labelled=stage(place, "labelled", rows, LABELLED),
-        features=stage(place, "features", rows, FEATURES),
-        tuned_logits={"lora_prompt": stage(place, "scored", evaluated, SCORED)},
+COMBO = Combo(model=ModelSource(name="m", path="m", is_local=True), style="oe")
+SETS = {
+    "training": ("train", "val_select", "val_calibrate"),
+    "test": ("test",),
+    "heldout_families": ("heldout_families",),
+}
+
+
+def set_rows(place: Location, name: str, rows: Sequence[Row]) -> SetRows:
+    """The rows of a set with everything that predictions are made from; of the training set only what is calibrated on
+    is scored."""
+    mine = [row for row in rows if row["split"] in SETS[name]]
+    tuned = [row | {"logit_no": row["tuned"][0], "logit_yes": row["tuned"][1]} for row in mine]
+    scored = [row for row in tuned if row["split"] not in ("train", "val_select")]
+    return SetRows(
+        labelled=stage(place / name, "labelled", mine, LABELLED),
+        features=stage(place / name, "features", mine, FEATURES),
+        scored={"lora_prompt": stage(place / name, "scored", scored, SCORED)},
     )
+
+
+def evaluated(
+    place: Location, rows: Sequence[Row], names: Sequence[str], probe: ProbeSettings, seed: int = 1
+) -> tuple[Fitted, dict[str, StageOutput]]:
+    """What is fitted for the combo, and its predictions by set."""
+    methods = [Method(name=name) for name in names]
+    training = set_rows(place, "training", rows)
+    fitted = fit(COMBO, methods, training, training, probe, seed, place)
+    return fitted, {
+        name: predict(COMBO, name, methods, set_rows(place, name, rows), fitted, place)
+        for name in ("test", "heldout_families")
+    }
 
 
 def answers(place: Location, rows: Sequence[Row]) -> StageOutput:

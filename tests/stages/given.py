@@ -108,7 +108,7 @@ def write_tuned(
         write_adapter(place / "adapter", model, seed)
     if method != "lora_prompt":
         write_probe(place / "head", seed=seed)
-    config = {"model": name, "style": style, "seed": 1, "tuning": {"method": method}}
+    config = {"model": name, "style": style, "seed": 1, "settings": {"method": method}}
     write_manifest(Location(str(place)), Manifest(stage="tuned", key="k", config=config), besides=("adapter", "head"))
     return place
 

@@ -20,14 +20,17 @@ from raycalib.evaluation.figures import figures, reliability, risk_coverage, sco
 from raycalib.records import Row
 from raycalib.reports import print_summary, render_page
 from raycalib.reports.figures import best_text, figure, is_degenerate
+from raycalib.stages.figures import shard_cells
+from raycalib.stages.fit import Fitted
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predict import predict
-from raycalib.stages.summarize import holes_of, make_report, shard_cells, temperatures_of
+from raycalib.stages.summarize import make_report
+from raycalib.steps.evaluation import Evaluation
+from raycalib.steps.records import Records, record_of, shown_of
 from raycalib.storage import Location
 from raycalib.tuning.label_counts import LEAST_TO_FIT
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature_check import fit_checked
-from tests.stages.combos import combo, labelled_row
+from tests.stages.combos import COMBO, evaluated, labelled_row
 
 WANTED = [method for method in METHODS if method != "lora"]
 PROBE = ProbeSettings(steps=2, batch_size=4, eval_every=1)
@@ -120,8 +123,8 @@ def stage_rows(draw: st.DrawFn) -> list[Row]:
 def test_any_rows_come_to_a_report(rows: list[Row], page: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Location(directory)
-        output = predict(combo(place, rows), WANTED, PROBE, 1, place)
-        report = report_of(output)
+        fitted, outputs = evaluated(place, rows, WANTED, PROBE)
+        report = report_of(fitted, outputs)
         place.write_json("summary.json", report["summary"])
         assert json.loads((Path(directory) / "summary.json").read_text()) == report["summary"]
     check_summary(report["summary"], rows)
@@ -137,13 +140,16 @@ def test_any_rows_come_to_a_report(rows: list[Row], page: int) -> None:
         assert "nan" not in text.replace("finance", "").split("<script>")[0].split("</style>")[1].lower().split()
 
 
-def report_of(output: StageOutput) -> dict[str, Any]:
-    cells = [cell for rows in _shards(output) for cell in shard_cells(rows, 3)]
-    training = {"model": "m", "style": "oe", "n": 3, "best_step": 1, "best_nll": math.inf}
+def report_of(fitted: Fitted, outputs: dict[str, StageOutput]) -> dict[str, Any]:
+    cells = [cell for output in outputs.values() for rows in _shards(output) for cell in shard_cells(rows, 3)]
     history = [{"step": 1, "val_nll": math.nan}, {"step": 2, "val_nll": 0.5}]
-    report = make_report(
-        cells, holes_of([output]), temperatures_of([output]), [training | {"history": history}], ["note"]
-    )
+    training = {"model": "m", "style": "oe", "n": 3, "best_step": 1, "best_nll": math.inf, "history": history}
+    evaluations = [
+        Evaluation(combo=COMBO, set=name, output=output, fitted=fitted, trainings=[training], notes=["note"])
+        for name, output in outputs.items()
+    ]
+    records = Records([record_of(each, each.output) for each in evaluations], [])
+    report = make_report(cells, **shown_of(records))
     check_json(report)
     return report
 
@@ -174,7 +180,7 @@ def check_summary(summary: list[Row], rows: list[Row]) -> None:
 
 def check_temperatures(report: dict[str, Any], rows: list[Row]) -> None:
     labels = {row["query_label"] for row in rows if row["split"] == "val_calibrate"} - {None}
-    assert len(report["temperatures"]) == 2
+    assert len(report["temperatures"]) == len([method for method in WANTED if method != "option_likelihood"])
     for row in report["temperatures"]:
         assert (row["temperature"] is None) == bool(row["reason"])
         if row["temperature"] is not None:

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from raycalib.errors import DataError
-from raycalib.records import Row
+from raycalib.records import LABELLED, Row
 from raycalib.sources.given.given_source import open_given
 from raycalib.sources.given.places import parse_place
 from raycalib.sources.given.rows import RefusedGiven
 from raycalib.stages import given_shards
+from raycalib.stages.export_rows import export_rows
 from raycalib.stages.given_sets import write_given
 from raycalib.stages.given_shards import SetKey
 from raycalib.stages.output import StageOutput
 from raycalib.stages.workers.labels import label_by_string
-from raycalib.storage import Location, read_shard
+from raycalib.storage import Location, Manifest, read_shard, write_shard
 from tests.sources.drawn import write
 from tests.sources.given.paper_layout import answered_facts, write_labels, write_outputs, write_released
 from tests.stages.answers import answer
@@ -27,6 +28,14 @@ ROWS: list[dict[str, Any]] = [
     for index in range(40)
     for name in ("train", "validation", "test")
 ]
+
+
+LABELS: dict[str, Any] = {
+    "grader": "exact",
+    "unscored_reason": None,
+    **dict.fromkeys(("judge", "judge_prompt", "judged_on", "verdict")),
+    "retryable": False,
+}
 
 
 def written(
@@ -236,3 +245,20 @@ def test_every_row_is_written_or_listed(tmp_path: Path) -> None:
     check_counts(outputs)
     assert sum(output.manifest.counts["in"] for output in outputs.values()) == len(rows)
     assert sum(isinstance(row, RefusedGiven) for row in source.rows()) == 40
+
+
+def test_what_is_exported_comes_in_as_it_was(tmp_path: Path) -> None:
+    """A spreadsheet's formula is marked in the csv, and is the same text again."""
+    rows = [
+        answer(f"r{n}", "=1+1", text) | {"split": "train", "query_label": n % 2, **LABELS}
+        for n, text in enumerate(["=cmd", "'=x", "-3", "None", ""])
+    ]
+    shards = (write_shard(Location(str(tmp_path / "labelled")), 0, rows, LABELLED),)
+    manifest = Manifest(stage="labelled", key="k", config={}, shards=shards, counts={"out": len(rows)})
+    output = StageOutput(place=Location(str(tmp_path / "labelled")), manifest=manifest, was_done=False)
+    path = export_rows(output, "csv")
+    source = open_given(parse_place(path), kind="labelled", model="m", style=None)
+    names = [field.name for field in LABELLED]
+    assert [{name: row[name] for name in names} for row in source.rows() if isinstance(row, dict)] == list(
+        output.rows()
+    )

@@ -171,7 +171,7 @@ def test_an_estimate_asks_nothing(label, answers, tmp_path) -> None:
     with ChatServer() as server:
         judge = JudgeSettings(model="gpt-4o-mini", base_url=server.url)
         labelling = Labelling("judge", judge, Location(str(tmp_path / "out")), Cluster(RaySettings()), asks=False)
-        found = labelling.estimate(answers)
+        found = labelling.estimate([answers])
         assert (found.rows, found.to_ask, found.cached) == (60, 60, 0)
         assert found.cost_usd is not None
         assert found.cost_usd > 0

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from raycalib.errors import DataError
 from raycalib.records import LABELLED, Row
-from raycalib.stages.label_check import LabelCheck, check_labels, one_class_line, say_and_stop
+from raycalib.stages.label_check import LabelCheck, combo_check, one_class_line, why_not_tuned
 from raycalib.storage import Location
-from tests.stages.combos import labelled_row, stage
+from tests.stages.combos import COMBO, labelled_row, stage
 
 ENOUGH = {"train": [0, 1] * 20, "val_select": [0, 1] * 20, "val_calibrate": [0, 1] * 30, "test": [0] * 5}
 
@@ -19,14 +18,13 @@ def check(tmp_path: Path, **labels: list[int | None]) -> LabelCheck:
         (split, label) for split, of_split in (ENOUGH | labels).items() for label in of_split
     ]
     rows = [labelled_row(number, split, label) for number, (split, label) in enumerate(drawn)]
-    rows += [row | {"style": "choice", "query_label": 0} for row in rows]
-    return check_labels("m", stage(Location(str(tmp_path)), "labelled", rows, LABELLED), ["oe"])[0]
+    return combo_check(COMBO, stage(Location(str(tmp_path)), "labelled", rows, LABELLED))
 
 
 def test_labels_that_say_enough_are_not_spoken_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = check(tmp_path)
     assert (found.combo, found.line, found.says_nothing) == ("m oe", "", False)
-    say_and_stop([found], is_tuned=True, is_forced=False)
+    assert why_not_tuned(found, is_forced=False) == ""
     assert capsys.readouterr().out == ""
 
 
@@ -34,15 +32,14 @@ def test_one_class_alone_is_said_with_three_rows_and_stops_what_is_tuned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = check(tmp_path, train=[0] * 416)
-    with pytest.raises(DataError, match=r"labels: nothing can be learned from those of m oe.*force-one-class"):
-        say_and_stop([found], is_tuned=True, is_forced=False)
+    reason = why_not_tuned(found, is_forced=False)
+    assert reason.startswith("nothing can be learned from the labels of m oe: all 416 training labels are 0")
+    assert reason.endswith("--tuning.force-one-class")
     said = capsys.readouterr().out
     assert said.startswith("  m oe: all 416 training labels are 0: check the grader; three of them: question ")
     assert said.count('right answer "Rome", answer "a') == 3
     assert said.count("\n") == 1
-    say_and_stop([found], is_tuned=True, is_forced=True)
-    say_and_stop([found], is_tuned=False, is_forced=False)
-    assert capsys.readouterr().out == 2 * said
+    assert why_not_tuned(found, is_forced=True) == ""
 
 
 @pytest.mark.parametrize(
@@ -75,8 +72,7 @@ def test_all_splits_of_one_class_are_one_line(tmp_path: Path) -> None:
 
 
 def test_nothing_to_tune_on_stops_though_forced(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing can be learned"):
-        say_and_stop([check(tmp_path, val_select=[])], is_tuned=True, is_forced=True)
+    assert why_not_tuned(check(tmp_path, val_select=[]), is_forced=True).startswith("nothing can be learned")
 
 
 def test_texts_of_rows_are_short_and_steer_no_terminal() -> None:

@@ -86,7 +86,7 @@ def test_later_figures_are_corrected_by_the_judges_errors(tmp_path: Path) -> Non
     errors = read_judge_errors(judge)
     assert errors == JudgeErrors(sensitivity=0.9, specificity=0.8)
     later = labelled(tmp_path / "b", [1] * 6 + [0] * 4, judge="m", prompt_version="strict-3")
-    said = judge_notes(replace(later, manifest=replace(later.manifest, counts={"out": 10, "unscored": 0})), errors)
+    said = judge_notes([replace(later, manifest=replace(later.manifest, counts={"out": 10, "unscored": 0}))], errors)
     assert said[0].startswith(
         "Labels in b: judged by m (as j, prompt strict-3, 2026-11-20 to 2026-11-29); 0 of 10 rows"
     )

@@ -14,9 +14,10 @@ from raycalib.prompts import open_ended_context
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import TunedQueryWorker
 from raycalib.storage import Location
+from raycalib.tuning.hooks import TuningData
 from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.settings import TuningMethod
-from raycalib.tuning.trainer import Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import PLACES, SETTINGS, toy_rows
@@ -58,7 +59,7 @@ def test_scores_are_those_that_the_run_selected_by(tiny_llama: TinyLlama, tmp_pa
             use_gpu=False,
             max_batch_tokens=500,
             adapters=(("oe", Location(str(tmp_path / "adapter"))),),
-            heads=(("oe", Location(str(tmp_path / "head"))),) if method == "lora" else (),
+            heads=(("oe", Location(str(tmp_path / "head")), "probe.safetensors"),) if method == "lora" else (),
         )
     )
     rows = [
@@ -77,7 +78,7 @@ def test_scores_are_those_that_the_run_selected_by(tiny_llama: TinyLlama, tmp_pa
         for place in PLACES
         for answer in ("Paris", "Rome")
     ]
-    found = worker.process(rows)
+    found = worker.process_task("oe", rows)
     assert [row["error"] for row in found] == [None] * len(rows)
     margins = np.array([row["logit_yes"] - row["logit_no"] for row in found])[10:]
     np.testing.assert_allclose(margins, tuner.validation.margins(), rtol=1e-4, atol=1e-5)

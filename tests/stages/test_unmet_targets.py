@@ -41,7 +41,7 @@ def said(
     load: Callable[[], CountTokens] = never,
     **more: Any,
 ) -> list[str]:
-    check_targets(questions(tmp_path, targets, **more), 4, [load])
+    check_targets([questions(tmp_path, targets, **more)], 4, [load])
     return list(capsys.readouterr().out.splitlines())
 
 

@@ -17,6 +17,7 @@ from torch import nn
 import torch.distributed as dist
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from raycalib.errors import LossNotFiniteError
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.prompts import Example, open_ended_context
 from raycalib.storage import Location
@@ -24,9 +25,10 @@ from raycalib.tuning import trainer, weight_split
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.deepspeed_engine import splits_weights
 from raycalib.tuning.figures import StepFigures
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.trainer import Hooks, LossNotFiniteError, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raycalib.storage import Location
-from raycalib.tuning.trainer import Hooks
+from raycalib.tuning.hooks import Hooks
 from tests.tuning.test_trainer import TinyLlama, check_same_weights, make_tuner
 
 

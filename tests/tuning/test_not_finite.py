@@ -15,8 +15,9 @@ from raycalib.errors import LossNotFiniteError
 from raycalib.storage import Location
 from raycalib.tuning import left_out
 from raycalib.tuning.batches import TuningRow
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.objective import CalibrationObjective
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import SETTINGS, toy_rows
 

@@ -20,9 +20,10 @@ from raycalib.tuning.batches import TuningRow, tuning_row
 from raycalib.tuning.checkpoint import TrainingState, complete_checkpoints, load_newest
 from raycalib.tuning.engines import trainable
 from raycalib.tuning.figures import TuningProgress
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.tuned_weights import set_weights
 from raycalib.tuning.world import World
 

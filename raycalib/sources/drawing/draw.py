@@ -1,17 +1,18 @@
 """Questions of all parts of a source, one by one, in both styles."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from raycalib.errors import DataError
 from raycalib.records import Row
-from raycalib.sources.drawing.plan import Plan
+from raycalib.sources.drawing.plan import Plan, set_streams
 from raycalib.sources.drawing.refused import RefusedRow
 from raycalib.sources.drawing.row_ids import RowIds
 from raycalib.sources.drawing.selection import Keys, Selection, select
 from raycalib.sources.drawing.streams import Candidate, LeftOut, Stream
 from raycalib.sources.facts.splits import HELDOUT, TEST, TRAIN, VAL_CALIBRATE, VAL_SELECT
+from raycalib.sources.question_sets import QuestionSet
 from raycalib.sources.settings import SourceSettings
 
 NEEDED_SPLITS = (TRAIN, VAL_SELECT, VAL_CALIBRATE, TEST)
@@ -71,7 +72,12 @@ class DrawTally:
 
 
 def draw_questions(
-    settings: SourceSettings, styles: Sequence[str], seed: int, tally: DrawTally | None = None
+    settings: SourceSettings,
+    styles: Sequence[str],
+    seed: int,
+    tally: DrawTally | None = None,
+    *,
+    needs_test: bool = True,
 ) -> Iterator[Row | RefusedRow]:
     """Question records (records.QUESTION) and refused rows, in the order of the sources' rows, style after style.
 
@@ -83,6 +89,7 @@ def draw_questions(
         styles: prompt styles.
         seed: redraws splits, options, few-shot examples and the choice of rows.
         tally: counts while the questions are drawn.
+        needs_test: see ``check_splits``.
 
     Raises:
         ConfigError: a source does not have a style.
@@ -97,7 +104,25 @@ def draw_questions(
                 splits.add(drawn["split"])
             yield drawn
         counts.check(settings.max_bad_rows)
-        check_splits(settings.name, style, splits)
+        check_splits(settings.name, style, splits, needs_test=needs_test)
+
+
+def draw_set(question_set: QuestionSet, style: str, seed: int, tally: DrawTally) -> Iterator[Row | RefusedRow]:
+    """The questions of a set in one style, and refused rows; only sources that may have such are read.
+
+    A question is the one that ``draw_questions`` draws, except that of two equal ones in different sets both have the
+    first one's row_id.
+
+    Raises:
+        ConfigError: a source does not have the style.
+        DataError: a source cannot be read or has too many bad rows.
+    """
+    settings = question_set.source
+    plan = Plan(settings, seed)
+    streams = set_streams(plan, question_set, style)
+    selection = Selection({}) if plan.only_facts else select(streams, settings.parts, settings.limits, seed)
+    yield from draw_streams(streams, selection, seed, tally, frozenset(question_set.splits))
+    tally.check(settings.max_bad_rows)
 
 
 def draw_style(plan: Plan, style: str, tally: DrawTally) -> Iterator[Row | RefusedRow]:
@@ -110,9 +135,13 @@ def draw_style(plan: Plan, style: str, tally: DrawTally) -> Iterator[Row | Refus
 
 
 def draw_streams(
-    streams: Iterable[Stream], selection: Selection, seed: int, tally: DrawTally
+    streams: Iterable[Stream],
+    selection: Selection,
+    seed: int,
+    tally: DrawTally,
+    splits: frozenset[str] | None = None,
 ) -> Iterator[Row | RefusedRow]:
-    """The questions of some streams, those that are selected, with their row_ids."""
+    """The questions of some streams, those that are selected, with their row_ids; of some splits alone if given."""
     ids, keys = RowIds(), Keys(seed)
     refused: set[tuple[str, int]] = set()
     for index, stream in enumerate(streams):
@@ -121,7 +150,8 @@ def draw_streams(
             if isinstance(event, Candidate):
                 label = event.stream.label
                 tally.read[label] += 1
-                if limited and not selection.takes(index, event.split, keys.of(event)):
+                taken = not limited or selection.takes(index, event.split, keys.of(event))
+                if not taken or (splits is not None and event.split not in splits):
                     tally.left_out[label] += 1
                     continue
                 tally.drawn[label] += 1
@@ -134,11 +164,18 @@ def draw_streams(
                 yield event
 
 
-def check_splits(name: str, style: str, splits: set[str]) -> None:
-    """Raises DataError if a split that every run needs is not among those that have questions."""
+def check_splits(name: str, style: str, splits: Collection[str], *, needs_test: bool = True) -> None:
+    """Raises DataError if a split that every run needs is not among those that have questions.
+
+    Args:
+        name: of the source.
+        style: of the questions.
+        splits: that have any.
+        needs_test: nothing else is evaluated on.
+    """
     for split in NEEDED_SPLITS:
-        if split not in splits and not (split == TEST and HELDOUT in splits):
+        if split not in splits and not (split == TEST and (HELDOUT in splits or not needs_test)):
             way_out = "add rows, or name the split of each row in a column 'split'"
             if split == TEST:
-                way_out += f", or add a source for evaluation: {name}+eval:mmlu"
+                way_out += ", or name a set for evaluation: --eval mmlu"
             raise DataError(f"source: {name} has no {style} questions in split {split}; {way_out}")

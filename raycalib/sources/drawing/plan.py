@@ -1,6 +1,6 @@
 """From the settings to the streams that a run reads, in order."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -15,18 +15,20 @@ from raycalib.sources.drawing.mixture import (
     paper_validation,
 )
 from raycalib.sources.drawing.streams import Asking, Candidate, FactsStream, PermutedStreams, SourceStream, Stream
-from raycalib.sources.facts.splits import SPLITS, TRAIN, VAL_CALIBRATE, VAL_SELECT
+from raycalib.sources.facts.splits import SPLITS, TEST, TRAIN, VAL_CALIBRATE, VAL_SELECT
 from raycalib.sources.hub.catalogue import HUB_SOURCES, hub_source, mixture_sources
 from raycalib.sources.hub.loading import local_splits
 from raycalib.sources.hub.open_hub import OpenHubSource
 from raycalib.sources.names import EVALUATIONS, FACTS, MIXTURE, SourcePart
 from raycalib.sources.open_source import OpenSource
 from raycalib.sources.own.open_own import OpenOwnSource, open_dataset, open_file
+from raycalib.sources.question_sets import QuestionSet
 from raycalib.sources.settings import SourceSettings
 
 IN_TRAIN = frozenset({TRAIN})
 MIXTURE_ROLES = (TRAIN, "validation")
 IN_VALIDATION = frozenset({VAL_SELECT, VAL_CALIBRATE})
+IN_MIXTURE = IN_TRAIN | IN_VALIDATION
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ class Plan:
             paper_exact=settings.paper_exact,
         )
 
-    def streams(self, style: str) -> list[Stream]:
-        """What a run reads for one style.
+    def streams(self, style: str, splits: Collection[str] = SPLITS) -> list[Stream]:
+        """What a run reads for one style, or for some of its splits.
 
         Raises:
             ConfigError: a source does not have the style.
@@ -120,14 +122,35 @@ class Plan:
         found: list[Stream] = []
         for index, part in enumerate(self.settings.parts):
             if part.name == MIXTURE:
-                found += self._mixture(index, part, style)
+                found += self._mixture(index, part, style) if IN_MIXTURE.intersection(splits) else ()
             elif part.name == FACTS:
-                found.append(FactsStream(asking=self.asking(style), part=index, limits=self.facts_limits))
+                read = tuple(split for split in SPLITS if split in splits)
+                found.append(FactsStream(asking=self.asking(style), part=index, limits=self.facts_limits, splits=read))
             else:
                 found += [
                     SourceStream(source=source, role=role, asking=self.asking(style), part=index)
                     for source in self.of_part(part, style)
                     for role in self.roles(part, style, source)
+                ]
+        return [stream for stream in found if stream.possible_splits.intersection(splits)]
+
+    def evaluation_streams(self, style: str, name: str) -> list[Stream]:
+        """What an evaluation set that is no part of the dataset reads; all of its rows get its name as their split.
+
+        Raises:
+            ConfigError: a source does not have the style.
+            DataError: a source cannot be read.
+        """
+        found: list[Stream] = []
+        asking = self.asking(style)
+        for index, part in enumerate(self.settings.parts):
+            if part.name == FACTS:
+                limits = {} if part.limit is None else {TEST: part.limit}
+                found.append(FactsStream(asking=asking, part=index, limits=limits, splits=(TEST,), as_split=name))
+            else:
+                found += [
+                    SourceStream(source=source, role=source.evaluation_role, asking=asking, part=index, as_split=name)
+                    for source in self.of_part(part, style)
                 ]
         return found
 
@@ -200,6 +223,13 @@ class Plan:
             for source in self.of_part(part, style)
             if role in source.roles
         ]
+
+
+def set_streams(plan: Plan, question_set: QuestionSet, style: str) -> list[Stream]:
+    """What the questions of a set are drawn from."""
+    if question_set.from_elsewhere:
+        return plan.evaluation_streams(style, question_set.name)
+    return plan.streams(style, question_set.splits)
 
 
 def _candidates(stream: SourceStream) -> Iterator[Candidate]:

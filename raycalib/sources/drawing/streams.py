@@ -38,6 +38,7 @@ class LeftOut(Enum):
     SIBLING = "it belongs to another source that shares the split"
     STYLE = "it has no question in the style"
     BEYOND = "it is beyond what is taken of its source"
+    OTHER_SPLIT = "it is of a split that is not asked for"
 
 
 Event = Candidate | RefusedRow | LeftOut
@@ -58,6 +59,10 @@ class Stream(Protocol):
     @property
     def even_total(self) -> int | None:
         """The streams of a part that have it give so many rows together, each the same number; else None."""
+
+    @property
+    def possible_splits(self) -> frozenset[str]:
+        """The run's splits that its rows may have, as far as that is known without reading them."""
 
     def events(self) -> Iterator[Event]:
         """What each row becomes, in order."""
@@ -117,6 +122,14 @@ class SourceStream:
         """The source's label."""
         return self.source.label
 
+    @property
+    def possible_splits(self) -> frozenset[str]:
+        """See ``Stream``."""
+        if self.as_split is not None:
+            return frozenset({self.as_split})
+        found = self.source.possible_splits(self.role)
+        return found if self.takes is None else found & self.takes
+
     def events(self) -> Iterator[Event]:
         """See ``Stream``; a row whose split another stream takes is no event of this one."""
         source, role, style, n, n_others = self.source, self.role, self.asking.style, 0, 0
@@ -125,6 +138,9 @@ class SourceStream:
             if isinstance(found, Item):
                 if not source.has_style(style, found):
                     yield LeftOut.STYLE
+                    continue
+                if self.as_split is not None and not source.is_evaluated(role, found):
+                    yield LeftOut.OTHER_SPLIT
                     continue
                 split = self.as_split or source.split_of(role, found)
                 if self.takes is not None and split not in self.takes:
@@ -206,19 +222,28 @@ class FactsStream:
         asking: how questions are put; facts take no few-shot examples.
         part: see ``Stream``.
         limits: at most so many rows of a split.
+        splits: that are read.
+        as_split: what to call them, in place of the run's.
     """
 
     asking: Asking
     part: int = 0
     limits: Mapping[str, int] = field(default_factory=dict)
+    splits: tuple[str, ...] = SPLITS
+    as_split: str | None = None
     label: str = "facts"
     even_total: int | None = None
 
+    @property
+    def possible_splits(self) -> frozenset[str]:
+        """See ``Stream``."""
+        return frozenset(self.splits) if self.as_split is None else frozenset({self.as_split})
+
     def events(self) -> Iterator[Event]:
         """See ``Stream``."""
-        for split in SPLITS:
+        for split in self.splits:
             for row in fact_questions(self.asking.style, split, self.asking.seed, self.limits.get(split)):
-                yield Candidate(self, split, row)
+                yield Candidate(self, self.as_split or split, row)
 
     def content(self, candidate: Candidate) -> Sequence[str]:
         """See ``Stream``."""
@@ -227,7 +252,7 @@ class FactsStream:
     def row(self, candidate: Candidate, ids: RowIds) -> Row:
         """See ``Stream``."""
         row: Row = candidate.subject
-        return row
+        return row if self.as_split is None else row | {"split": self.as_split}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +270,11 @@ class PermutedStreams:
     part: int = 0
     label: str = "mixture"
     even_total: int | None = None
+
+    @property
+    def possible_splits(self) -> frozenset[str]:
+        """See ``Stream``."""
+        return frozenset().union(*(stream.possible_splits for stream in self.streams))
 
     def events(self) -> Iterator[Event]:
         """See ``Stream``; what is no question comes first."""

@@ -31,6 +31,40 @@ def group(number: int) -> int | None:
     return from_right
 
 
+_PHRASINGS = {
+    "element_symbol": (
+        "What is the chemical symbol of {subject}?",
+        "Which symbol stands for {subject} in the periodic table?",
+        "How is the element {subject} abbreviated in chemistry?",
+        "By which symbol do chemists denote {subject}?",
+    ),
+    "element_atomic_number": (
+        "What is the atomic number of {subject}?",
+        "How many protons does an atom of {subject} have?",
+        "Which atomic number does the element {subject} have?",
+        "How many protons are in the nucleus of {subject}?",
+    ),
+    "element_period": (
+        "In which period of the periodic table is {subject}?",
+        "Which period does the element {subject} belong to?",
+        "What is the period number of {subject} in the periodic table?",
+        "Which row of the periodic table, counted from the top, holds {subject}?",
+    ),
+    "element_category": (
+        "To which category of elements does {subject} belong?",
+        "What type of element is {subject}?",
+        "How is {subject} classified in the periodic table?",
+        "In the usual classification of the elements, what is {subject}?",
+    ),
+    "element_group": (
+        "In which group (1 to 18) of the periodic table is {subject}?",
+        "What is the group number of {subject} in the periodic table?",
+        "Which of the 18 groups of the periodic table holds {subject}?",
+        "Which column of the 18-column periodic table contains {subject}?",
+    ),
+}
+
+
 def families() -> tuple[Family, ...]:
     """Symbol, atomic number, period, category and group of each element."""
     rows = read_table("elements")
@@ -56,59 +90,34 @@ def families() -> tuple[Family, ...]:
         make_family(
             "element_symbol",
             "element",
-            (
-                "What is the chemical symbol of {subject}?",
-                "Which symbol stands for {subject} in the periodic table?",
-                "How is the element {subject} abbreviated in chemistry?",
-                "By which symbol do chemists denote {subject}?",
-            ),
+            _PHRASINGS["element_symbol"],
             [(row["element"], row["symbol"]) for row in rows],
             near_symbols,
         ),
         make_family(
             "element_atomic_number",
             "element",
-            (
-                "What is the atomic number of {subject}?",
-                "How many protons does an atom of {subject} have?",
-                "Which atomic number does the element {subject} have?",
-                "How many protons are in the nucleus of {subject}?",
-            ),
+            _PHRASINGS["element_atomic_number"],
             [(row["element"], row["atomic_number"]) for row in rows],
             near_numbers,
         ),
         make_family(
             "element_period",
             "element",
-            (
-                "In which period of the periodic table is {subject}?",
-                "Which period does the element {subject} belong to?",
-                "What is the period number of {subject} in the periodic table?",
-                "Which row of the periodic table, counted from the top, holds {subject}?",
-            ),
+            _PHRASINGS["element_period"],
             [(element, str(period(number))) for element, number in numbers.items()],
         ),
         make_family(
             "element_category",
             "element",
-            (
-                "To which category of elements does {subject} belong?",
-                "What type of element is {subject}?",
-                "How is {subject} classified in the periodic table?",
-                "In the usual classification of the elements, what is {subject}?",
-            ),
+            _PHRASINGS["element_category"],
             [(row["element"], row["category"]) for row in rows],
             near_categories,
         ),
         make_family(
             "element_group",
             "element",
-            (
-                "In which group (1 to 18) of the periodic table is {subject}?",
-                "What is the group number of {subject} in the periodic table?",
-                "Which of the 18 groups of the periodic table holds {subject}?",
-                "Which column of the 18-column periodic table contains {subject}?",
-            ),
+            _PHRASINGS["element_group"],
             [(element, str(group(number) or "")) for element, number in numbers.items()],
             near_groups,
         ),

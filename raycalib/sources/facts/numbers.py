@@ -144,6 +144,52 @@ def _near_factor(subject: str, answer: str) -> list[str]:
     )
 
 
+_PHRASINGS = {
+    "number_roman": (
+        "What is {subject} in Roman numerals?",
+        "How is the number {subject} written in Roman numerals?",
+        "Which Roman numeral stands for {subject}?",
+        "What is the Roman numeral of the number {subject}?",
+    ),
+    "number_square": (
+        "What is the square of {subject}?",
+        "What is {subject} squared?",
+        "What do you get by multiplying {subject} by itself?",
+        "Which number is the second power of {subject}?",
+    ),
+    "number_words": (
+        "How is the number {subject} written in English words?",
+        "How do you spell out {subject} in English?",
+        "What is {subject} in English words?",
+        "Which English number word stands for {subject}?",
+    ),
+    "number_binary": (
+        "What is the decimal number {subject} in binary?",
+        "How is {subject} written in base 2?",
+        "What is the binary form of the decimal number {subject}?",
+        "Which binary number equals decimal {subject}?",
+    ),
+    "number_double": (
+        "What is twice {subject}?",
+        "What is the double of {subject}?",
+        "Which number is two times {subject}?",
+        "What do you get when you double {subject}?",
+    ),
+    "number_cube": (
+        "What is the cube of {subject}?",
+        "What is {subject} cubed?",
+        "What is {subject} to the power of 3?",
+        "Which number is the third power of {subject}?",
+    ),
+    "number_largest_prime_factor": (
+        "What is the largest prime factor of {subject}?",
+        "Which prime is the greatest prime factor of {subject}?",
+        "What is the largest prime number that divides {subject}?",
+        "What is the biggest prime in the factorization of {subject}?",
+    ),
+}
+
+
 def families() -> tuple[Family, ...]:
     """Every family about the numbers 1 to 150, round numbers first."""
     order = [*_ROUND, *(n for n in range(1, HIGHEST + 1) if n not in _ROUND)]
@@ -151,84 +197,49 @@ def families() -> tuple[Family, ...]:
         make_family(
             "number_roman",
             "number",
-            (
-                "What is {subject} in Roman numerals?",
-                "How is the number {subject} written in Roman numerals?",
-                "Which Roman numeral stands for {subject}?",
-                "What is the Roman numeral of the number {subject}?",
-            ),
+            _PHRASINGS["number_roman"],
             [(str(n), roman(n)) for n in order],
             lambda subject, _: [roman(other) for other in _around(int(subject))],
         ),
         make_family(
             "number_square",
             "number",
-            (
-                "What is the square of {subject}?",
-                "What is {subject} squared?",
-                "What do you get by multiplying {subject} by itself?",
-                "Which number is the second power of {subject}?",
-            ),
+            _PHRASINGS["number_square"],
             [(str(n), str(n * n)) for n in order],
             _near_square,
         ),
         make_family(
             "number_words",
             "number",
-            (
-                "How is the number {subject} written in English words?",
-                "How do you spell out {subject} in English?",
-                "What is {subject} in English words?",
-                "Which English number word stands for {subject}?",
-            ),
+            _PHRASINGS["number_words"],
             [(str(n), words(n) if n <= _HIGHEST_WORDS else "") for n in order],
             lambda subject, _: [words(other) for other in _around(int(subject), _HIGHEST_WORDS)],
         ),
         make_family(
             "number_binary",
             "number",
-            (
-                "What is the decimal number {subject} in binary?",
-                "How is {subject} written in base 2?",
-                "What is the binary form of the decimal number {subject}?",
-                "Which binary number equals decimal {subject}?",
-            ),
+            _PHRASINGS["number_binary"],
             [(str(n), f"{n:b}") for n in order],
             _near_binary,
         ),
         make_family(
             "number_double",
             "number",
-            (
-                "What is twice {subject}?",
-                "What is the double of {subject}?",
-                "Which number is two times {subject}?",
-                "What do you get when you double {subject}?",
-            ),
+            _PHRASINGS["number_double"],
             [(str(n), str(2 * n)) for n in order],
             _near_double,
         ),
         make_family(
             "number_cube",
             "number",
-            (
-                "What is the cube of {subject}?",
-                "What is {subject} cubed?",
-                "What is {subject} to the power of 3?",
-                "Which number is the third power of {subject}?",
-            ),
+            _PHRASINGS["number_cube"],
             [(str(n), str(n**3) if n <= _HIGHEST_CUBE else "") for n in order],
             _near_cube,
         ),
         make_family(
             "number_largest_prime_factor",
             "number",
-            (
-                "What is the largest prime factor of {subject}?",
-                "Which prime is the greatest prime factor of {subject}?",
-                "What is the largest prime number that divides {subject}?",
-                "What is the biggest prime in the factorization of {subject}?",
-            ),
+            _PHRASINGS["number_largest_prime_factor"],
             [(str(n), str(prime_factors(n)[-1]) if n > 1 else "") for n in order],
             _near_factor,
         ),

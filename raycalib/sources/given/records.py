@@ -10,6 +10,7 @@ from raycalib.records import ANSWER, LABELLED, PROMPT_STYLES, Row
 from raycalib.sources.files.raw_row import CsvCell
 from raycalib.sources.hub.columns import shown, whole_number
 from raycalib.sources.hub.item import UnusableRowError
+from raycalib.storage.csv_cells import read_cell
 
 NEEDED = frozenset(field.name for field in ANSWER if not field.nullable)
 NEEDED_OF_LABELS = frozenset(field.name for field in LABELLED if not field.nullable)
@@ -48,7 +49,7 @@ def as_record(values: Mapping[str, Any], schema: pa.Schema) -> Row:
 
 def _cell(value: Any, field: pa.Field) -> Any:
     if type(value) is CsvCell:
-        value = None if field.nullable and not value else _of_csv(value, field.type)
+        value = None if field.nullable and not value else _of_csv(value, field)
     fits = field.nullable if value is None else _fits(value, field.type)
     if not fits:
         raise UnusableRowError(
@@ -57,8 +58,11 @@ def _cell(value: Any, field: pa.Field) -> Any:
     return str(value) if isinstance(value, str) else value
 
 
-def _of_csv(cell: str, kind: pa.DataType) -> Any:
+def _of_csv(cell: str, field: pa.Field) -> Any:
     """What a cell stands for; the cell itself where it stands for nothing of the kind."""
+    kind = field.type
+    if pa.types.is_string(kind):
+        return read_cell(str(cell), field)
     found: Any = str(cell)
     try:
         if pa.types.is_boolean(kind):

@@ -67,6 +67,24 @@ class OpenHubSource:
             return deal(TRAIN_SHARES, self.seed, self.group(item))
         return role
 
+    def possible_splits(self, role: str) -> frozenset[str]:
+        """See ``OpenSource``."""
+        if self.words.evaluation_only:
+            return frozenset({HELDOUT})
+        validation = frozenset(name for name, _ in VALIDATION_SHARES)
+        if role == "validation":
+            return validation
+        return validation | {TRAIN} if role == TRAIN and self.deals_train else frozenset({role})
+
+    @property
+    def evaluation_role(self) -> str:
+        """The test rows, or else those for validation, or else the others."""
+        return next(role for role in (TEST, "validation", TRAIN) if role in self.words.splits)
+
+    def is_evaluated(self, role: str, item: Item) -> bool:
+        """All are."""
+        return True
+
     @property
     def deals_train(self) -> bool:
         """Whether some of the train rows validate."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from raycalib.errors import DataError
 from raycalib.hashing import stable_hash, text_hash
 from raycalib.sources.dealing import TRAIN_SHARES, VALIDATION_SHARES, WHOLE_SHARES, deal
-from raycalib.sources.facts.splits import HELDOUT, TEST, TRAIN
+from raycalib.sources.facts.splits import HELDOUT, SPLITS, TEST, TRAIN
 from raycalib.sources.files.raw_row import RawRow
 from raycalib.sources.hub.columns import fixed, number
 from raycalib.sources.hub.declaration import HubSource, OpenEndedText, StyleText
@@ -109,23 +109,49 @@ class OpenOwnSource:
             return deal(WHOLE_SHARES, self.seed, _subject(item))
         return TRAIN if VALIDATION in self.tables else deal(TRAIN_SHARES, self.seed, _subject(item))
 
+    def possible_splits(self, role: str) -> frozenset[str]:
+        """See ``OpenSource``."""
+        if role == WHOLE or set(self.tables) == {TRAIN}:
+            return frozenset(SPLITS)
+        validation = frozenset(name for name, _ in VALIDATION_SHARES)
+        if role == VALIDATION:
+            return validation
+        return frozenset({role}) if role == TEST or VALIDATION in self.tables else validation | {TRAIN}
+
+    @property
+    def evaluation_role(self) -> str:
+        """The whole, or the test rows, or else those for validation, or else the others."""
+        return next(role for role in (WHOLE, TEST, VALIDATION, TRAIN) if role in self.tables)
+
+    def is_evaluated(self, role: str, item: Item) -> bool:
+        """Where rows of a file name the split test, these alone; else all."""
+        return role != WHOLE or not self._names_test or item.texts["split"] in (TEST, HELDOUT)
+
     @cached_property
-    def _deals_train(self) -> bool:
-        """Whether every row names train or test, and there are both: then some of the train rows validate."""
+    def _names_test(self) -> bool:
+        return bool({TEST, HELDOUT} & self._named_splits)
+
+    @cached_property
+    def _named_splits(self) -> frozenset[str]:
+        """The splits that rows name, an empty one where a row names none; nothing where no column is for that."""
         if WHOLE not in self.tables or self.columns.split is None:
-            return False
-        named = set()
+            return frozenset()
+        named = set[str]()
         for row in self._rows(WHOLE, [self.columns.split]):
             if row.fault:
                 continue
             try:
-                split = split_of_row(row.values, self.columns)
+                named.add(split_of_row(row.values, self.columns))
             except UnusableRowError:
                 continue
-            if split not in (TRAIN, TEST, HELDOUT):
-                return False
-            named.add(split)
-        return TRAIN in named and len(named) > 1
+        return frozenset(named)
+
+    @cached_property
+    def _deals_train(self) -> bool:
+        """Whether every row names train or test, and there are both: then some of the train rows validate."""
+        return (
+            TRAIN in self._named_splits and len(self._named_splits) > 1 and self._named_splits <= {TRAIN, TEST, HELDOUT}
+        )
 
     def has_style(self, style: str, item: Item) -> bool:
         """A row without options has no ``choice`` question."""

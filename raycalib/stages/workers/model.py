@@ -40,7 +40,7 @@ class ModelWorkerConfig:
     max_new_tokens: int = 1
     max_tokens: int | None = None
     adapters: tuple[tuple[str, Location], ...] = ()
-    heads: tuple[tuple[str, Location], ...] = ()
+    heads: tuple[tuple[str, Location, str], ...] = ()
     query_header: QueryHeader = WITHOUT_HEADER
     engine: EngineSettings = field(default_factory=EngineSettings)
     gpus: float = 0.0

@@ -53,17 +53,9 @@ class TunedQueryWorker:
         self.peft_model: Any = None
         for name, place in config.adapters:
             self.peft_model = load_adapter(self.peft_model or model, place, self.adapters[name])
-        self.heads = {name: load_probe(place, n_features=state_size(model)) for name, place in config.heads}
+        self.heads = {name: load_probe(place, file, n_features=state_size(model)) for name, place, file in config.heads}
         self.scorer = QueryScorer(model, tokenizer, config.max_batch_tokens, config.max_tokens)
         self.header = config.query_header
-
-    def process(self, rows: list[Row]) -> list[Row]:
-        """Logits by the adapter of each row's style."""
-        results: dict[int, Row] = {}
-        for style in self.adapters:
-            mine = [index for index, row in enumerate(rows) if row["style"] == style]
-            results |= zip(mine, self.process_task(style, [rows[index] for index in mine]), strict=True)
-        return [results[index] for index in range(len(rows))]
 
     def process_task(self, task: str, rows: list[Row]) -> list[Row]:
         """Logits of answered rows by the adapter of that name; those that failed keep their place with empty logits."""

@@ -26,10 +26,12 @@ from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
+from raycalib.tuning.checkpoint import TrainingState
 from raycalib.tuning.deepspeed_engine import splits_weights
+from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.label_counts import LabelCounts
 from raycalib.tuning.probe_files import save_head
-from raycalib.tuning.trainer import Hooks, Tuner, TuningData
+from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.tuned_weights import best_adapter, best_head
 from raycalib.tuning.world import World, current_world
 
@@ -122,27 +124,28 @@ def _tune(job: TuneJob, world: World) -> None:
     finally:
         log.close()
     if world.is_first:
-        if tuner.peft_model is not None:
-            save_adapter(tuner.peft_model, job.adapter, best_adapter(state))
-        if head := best_head(state):
-            save_head(job.head, head)
-        job.place.write_json(
-            TRAINING,
-            {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)},
-        )
-        write_manifest(
-            job.place,
-            Manifest(
-                stage="tuned",
-                key=job.key,
-                config={"model": job.model.name, "style": job.style, "seed": job.seed, "tuning": asdict(job.settings)},
-                inputs=(job.input_key,),
-                counts=counts | {"not_finite": len(tuner.left_out)},
-            ),
-            besides=(job.adapter.name, job.head.name, TRAINING),
-        )
+        _leave(job, tuner, state, counts)
         log.end(job.settings.steps, state.best_step, state.best_nll)
     world.barrier()
+
+
+def _leave(job: TuneJob, tuner: Tuner, state: TrainingState, counts: dict[str, int]) -> None:
+    """Writes what the best step has, and the manifest last."""
+    if tuner.peft_model is not None:
+        save_adapter(tuner.peft_model, job.adapter, best_adapter(state))
+    if head := best_head(state):
+        save_head(job.head, head)
+    best = {"best_step": state.best_step, "best_nll": state.best_nll, "history": list(state.history)}
+    job.place.write_json(TRAINING, best)
+    manifest = Manifest(
+        stage="tuned",
+        key=job.key,
+        config=dict(job.identity),
+        details={"settings": asdict(job.settings)},
+        inputs=(job.input_key,),
+        counts=counts | {"not_finite": len(tuner.left_out)},
+    )
+    write_manifest(job.place, manifest, besides=(job.adapter.name, job.head.name, TRAINING))
 
 
 def preemption_notice() -> bool:

@@ -95,7 +95,7 @@ def test_a_run_evaluates_on_test_rows_or_held_out_ones(tmp_path: Path, left_out:
     path = write(tmp_path / "mine.jsonl", [row for row in SPLIT_ROWS if row["split"] != left_out])
     assert len(drawn_all(path)) == 4
     path = write(tmp_path / "less.jsonl", SPLIT_ROWS[:3])
-    with pytest.raises(DataError, match=r"has no oe questions in split test; .*\+eval:mmlu"):
+    with pytest.raises(DataError, match=r"has no oe questions in split test; .*--eval mmlu"):
         drawn_all(path)
 
 

@@ -7,9 +7,10 @@ import sys
 from raycalib.sources.facts.catalogue import HELDOUT_FAMILIES, all_facts, all_families
 
 CODE = """
-from raycalib.sources.registry import source_fingerprint
+from raycalib.sources.question_sets import training_set
+from raycalib.sources.registry import set_identity
 from raycalib.sources.settings import SourceSettings
-print(source_fingerprint(SourceSettings(name="facts")))
+print(set_identity(training_set(SourceSettings(name="facts")), "oe")["content"])
 """
 
 

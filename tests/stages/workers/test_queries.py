@@ -124,7 +124,7 @@ def test_a_query_shows_the_examples_where_its_part_says_so(
     np.testing.assert_allclose(logits, expected.logits, atol=1e-5)
     place = Location(str(tmp_path / "adapter"))
     save_adapter(attach_lora(model, LoraSettings(rank=2), 0), place)  # its second factor is zero: the base's logits
-    tuned = TunedQueryWorker(replace(config, adapters=(("oe", place),))).process(header_rows())
+    tuned = TunedQueryWorker(replace(config, adapters=(("oe", place),))).process_task("oe", header_rows())
     np.testing.assert_allclose([[row["logit_no"], row["logit_yes"]] for row in tuned], expected.logits, atol=1e-5)
 
 
@@ -178,7 +178,7 @@ def test_a_tuned_head_reads_states_of_another_size_than_the_layers(tiny_llama: T
             use_gpu=False,
             max_batch_tokens=512,
             adapters=(("oe", place / "adapter"),),
-            heads=(("oe", place / "head"),),
+            heads=(("oe", place / "head", "probe.safetensors"),),
         )
     )
     given = rows()

@@ -1,0 +1,41 @@
+"""What a run of tuning is given: its rows, and what to tell whom."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from raycalib.errors import DataError
+from raycalib.tuning.batches import TuningRow
+from raycalib.tuning.figures import StepFigures, TuningProgress
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningData:
+    """Rows to tune on and to select the step by."""
+
+    train: Sequence[TuningRow]
+    val: Sequence[TuningRow]
+
+    def __post_init__(self) -> None:
+        if not self.train or not self.val:
+            raise DataError(
+                f"tuning: {len(self.train)} training and {len(self.val)} val_select rows with a label; needs both"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """What a run tells and asks of those around it; the first worker alone calls all but the last, all call that.
+
+    Attributes:
+        observe: is given the figures of each evaluation.
+        observe_step: is given those of every ``log_every``-th step.
+        say: is given remarks, a line each.
+        show: is given what goes on at the moment, before the first step.
+        checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
+    """
+
+    observe: Callable[[TuningProgress], None] = lambda figures: None
+    observe_step: Callable[[StepFigures], None] = lambda figures: None
+    say: Callable[[str], None] = lambda line: None
+    show: Callable[[str], None] = lambda line: None
+    checkpoint_now: Callable[[], bool] = lambda: False
