@@ -9,11 +9,10 @@ The server is a process of its own (tests/judging/chat_server.py) and does the c
 import argparse
 import json
 from pathlib import Path
-import subprocess
-import sys
 import tempfile
 import time
-from urllib.request import urlopen
+
+from judge_server import JudgeServer
 
 from raycalib.judging import judge_prompt
 from raycalib.judging.desk import LocalDesk
@@ -27,39 +26,13 @@ from raycalib.stages.settings import RaySettings
 from raycalib.storage import Location
 
 LATENCY_S = 0.2
-SERVER = Path(__file__).parents[1] / "tests" / "judging" / "chat_server.py"
-
-
-class Server:
-    """A server process while the ``with`` block lasts."""
-
-    def __enter__(self) -> "Server":
-        command = [sys.executable, str(SERVER), json.dumps({"latency_s": LATENCY_S})]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        self.port = int(self.process.stdout.readline())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def url(self) -> str:
-        """Of the API."""
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def seen(self) -> dict[str, object]:
-        """What it counted."""
-        with urlopen(f"http://127.0.0.1:{self.port}/seen", timeout=60) as response:
-            return json.load(response)
 
 
 def one_process(n_rows: int, concurrency: int, work: Path) -> dict[str, float]:
     """Rows per second from the first request to the last reply, verdicts parsed and cached."""
     prompt = judge_prompt("strict")
     requests = [prompt.messages(f"What is {i} + {i}?", str(2 * i), str(2 * i)) for i in range(n_rows)]
-    with Server() as server:
+    with JudgeServer(latency_s=LATENCY_S) as server:
         settings = JudgeSettings(model="judge", base_url=server.url, concurrency=concurrency)
         judge = RemoteJudge(settings, ReplyCache(Location(str(work / "cache")), settings), LocalDesk(), None)
         judge.replies(requests[:concurrency])  # opens the connections
@@ -79,7 +52,7 @@ def limited(n_rows: int, limit: int, work: Path) -> dict[str, float]:
     path = work / "answers.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     out, cluster = Location(str(work / "out")), Cluster(RaySettings(max_workers=2, min_workers=2))
-    with Server() as server:
+    with JudgeServer(latency_s=LATENCY_S) as server:
         judge = JudgeSettings(model="judge", base_url=server.url, requests_per_minute=limit)
         labelling = Labelling("judge", judge, out, cluster)
         labelling.run("bench", open_answers(str(path), out, max(1, n_rows // 8)))

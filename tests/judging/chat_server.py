@@ -9,6 +9,7 @@ in a process of its own, which prints its port and ends with its standard input.
 import asyncio
 from bisect import bisect_left
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 import hashlib
 import json
@@ -27,12 +28,14 @@ FAULTS = ("busy", "error", "hang", "cut", "garbage")
 class Plan:
     """What the server does.
 
+    ``slots``: replies made at once, for which others wait; 0 is no bound.
     ``faults``: share of requests per fault, drawn by a hash of the text and of how often it came. ``script``: statuses
     or faults of the first requests, one each. ``replies``: by text that the last message contains. ``wrong``: share of
     texts whose reply is no verdict. ``upstream``: a server to pass requests on to, ``http://127.0.0.1:PORT``.
     """
 
     latency_s: float = 0.0
+    slots: int = 0
     faults: dict[str, float] = field(default_factory=dict)
     script: list[Any] = field(default_factory=list)
     wrong: float = 0.0
@@ -79,6 +82,7 @@ class ChatServer:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._runner: web.AppRunner | None = None
         self._session: ClientSession | None = None
+        self._slots = asyncio.Semaphore(self.plan.slots) if self.plan.slots else None
 
     @property
     def url(self) -> str:
@@ -136,7 +140,8 @@ class ChatServer:
             if status != 200:
                 seen.statuses[place] = status
             elif self.plan.latency_s:
-                await asyncio.sleep(self.plan.latency_s)
+                async with self._slots or nullcontext():
+                    await asyncio.sleep(self.plan.latency_s)
             response = await self._respond(request, status, body)
             if status == 200:
                 await response.prepare(request)
