@@ -1,11 +1,11 @@
-# make demo | test | test-all | test-paper | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | test | test-all | test-long | test-paper | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-all test-paper test-unit test-vllm lint golden standins clean
+.PHONY: install demo test test-all test-long test-paper test-unit test-vllm lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -18,10 +18,14 @@ demo: $(INSTALLED)
 	$(BIN)/python jobs/full_pipeline.py --out runs/demo
 
 test: test-unit
-	$(BIN)/python -m pytest -q -m "ray and not gpu and not paper and not slow"
+	$(BIN)/python -m pytest -q -m "ray and not gpu and not long and not paper and not slow"
 
 test-all: test-unit
-	$(BIN)/python -m pytest -q -m "(ray or slow) and not gpu and not paper" --durations=25
+	$(BIN)/python -m pytest -q -m "(ray or slow) and not gpu and not long and not paper" --durations=25
+
+# Whole commands one after the other: sets, holes, the paper's layouts, two evaluation jobs; twenty minutes.
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "long and not gpu"
 
 # Six stand-ins, twelve combos, all sources of the paper as small copies, bfloat16.
 test-paper: $(INSTALLED)
@@ -29,7 +33,7 @@ test-paper: $(INSTALLED)
 
 # In a process per core; what starts Ray, or takes all cores, runs alone.
 test-unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q -n $$(nproc) --maxprocesses 8 -m "not gpu and not paper and not ray and not slow" --durations=10
+	$(BIN)/python -m pytest -q -n $$(nproc) --maxprocesses 8 -m "not gpu and not long and not paper and not ray and not slow" --durations=10
 
 # vLLM's CPU build in an environment of its own: it wants an older transformers. torchvision, torchaudio and torchcodec
 # come as CUDA builds, whose import fails.
