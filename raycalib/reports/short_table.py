@@ -70,7 +70,7 @@ def _part(rows: Sequence[Row], across: Sequence[Combo]) -> Table:
     for combo in across:
         table.add_column(Text(str(combo)), overflow="fold")
     table.add_row("n", *(_counts(of_combo, "n") for of_combo in of_combos))
-    if any(row.get("n_unscored") for of_combo in of_combos for row in of_combo):
+    if any(row.get("n_unscored") for of_combo in of_combos for row in _told(of_combo)):
         table.add_row("unscored", *(_counts(of_combo, "n_unscored") for of_combo in of_combos))
     table.add_row("accuracy", *(_accuracy(of_combo) for of_combo in of_combos))
     for method in in_order(str(row["method"]) for row in rows):
@@ -78,10 +78,14 @@ def _part(rows: Sequence[Row], across: Sequence[Combo]) -> Table:
     return table
 
 
+def _told(rows: Sequence[Row]) -> Sequence[Row]:
+    """Those that have figures, where any has: why one has none stands below the table."""
+    return [row for row in rows if row.get("n")] or rows
+
+
 def _counts(rows: Sequence[Row], name: str) -> str:
     """Of a combo's answers; from the fewest to the most where methods could not score the same."""
-    told = [row for row in rows if row.get("n")] or rows  # a hole's reason stands below the table
-    counts = sorted({int(row.get(name) or 0) for row in told})
+    counts = sorted({int(row.get(name) or 0) for row in _told(rows)})
     return f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
 
 

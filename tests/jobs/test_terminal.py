@@ -39,10 +39,12 @@ STAY = [
     r"(n|accuracy) +[\d.]+ +[\d.]+",
     rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}|{OPTIONS} +–( +\d\.\d{{3}}\*?){{2}}",
     r"ECE \(lower is better\) and AUROC \(higher\); \* the best of a combo\.",
+    r"llama2:7b (oe|choice), family rate \+ temperature: not fitted: T ended at its upper bound \(403\): .*",
     r"Finished in \d+ s\.",
     r"Report: /\S+/report/index\.html",
 ]
 IN_A_PIPE_TOO = [
+    r"calibration rows no better than chance\.",
     SHARDS.replace("training ", "").format(r"\d+", r"(, about \d+ s left)?"),
     r"  \w+( llama2-7b \([^()]+\))?: 0/\d+ shards",
     r"  tuning 2 combo\(s\) with 2 worker\(s\): starting",
