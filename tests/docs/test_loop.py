@@ -56,6 +56,15 @@ def run_loop(*arguments: str, name: str = "__main__") -> dict[str, Any]:
         return runpy.run_path(str(LOOP), run_name=name)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of several threads are rounded otherwise, which steps at a high rate make larger."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
 @pytest.fixture(scope="module")
 def loop() -> SimpleNamespace:
     """The names of the finished script, and what it printed."""
