@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 from raycalib.errors import ConfigError
-from raycalib.hashing import stable_hash
 from raycalib.lm.adapter_files import ADAPTER_FILES
 from raycalib.lm.names import HUB_IDS
 from raycalib.printable import printable_line
@@ -17,8 +16,6 @@ from raycalib.stages.given_temperatures import read_temperature
 from raycalib.storage import Location
 from raycalib.tuning.probe_files import PROBE_TENSORS
 from raycalib.tuning.temperature import Temperature
-
-WITH_GIVEN_TEMPERATURE = "+given temperature"
 
 HUB_CACHE_FOLDER = re.compile(r"models--.+?--(?P<name>[^/]+)/snapshots/[^/]+/?$")
 
@@ -34,7 +31,7 @@ class GivenMethod:
         adapter: directory of the PEFT adapter.
         head: directory of the classifier.
         head_name: the classifier's file.
-        temperature: to be applied as ``<name>+given temperature``.
+        temperature: to be shown beside the one that is fitted.
         fingerprint: hash of the files' content; keys hang on it, and not on where they lie.
         origin: for people.
         note: a line to say before it is used; empty where there is none.
@@ -49,17 +46,6 @@ class GivenMethod:
     fingerprint: str
     origin: str
     note: str = ""
-
-    @property
-    def tempered_name(self) -> str:
-        """Of the variant with the given temperature."""
-        return self.name + WITH_GIVEN_TEMPERATURE
-
-    @property
-    def slug(self) -> str:
-        """The name as a part of a file name."""
-        kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in self.name)
-        return kept if kept == self.name else f"{kept}-{stable_hash(self.name)[:6]}"
 
 
 def given_methods(
@@ -114,12 +100,6 @@ def method_identity(method: GivenMethod) -> dict[str, Any]:
     Neither its name nor where its files lie: renamed or moved, it finds its scores again.
     """
     return {"kind": method.kind, "fingerprint": method.fingerprint}
-
-
-def prediction_identity(method: GivenMethod) -> dict[str, Any]:
-    """What decides a method's predictions: its logits, its name, which is in them, and a given temperature."""
-    given = None if method.temperature is None else method.temperature.log_temperature
-    return {**method_identity(method), "name": method.name, "log_temperature": given}
 
 
 def _found(field: Field, text: str, data_root: str | None) -> FoundMethod:

@@ -94,9 +94,9 @@ def scored(directory: Path, method: GivenMethod) -> list[float]:
     """P(correct) as raycalib has it, in one batch and with padding."""
     source = find_model(str(directory))
     model = load_causal_lm(source, "float32")
-    adapted = model if method.adapter is None else load_adapter(model, method.adapter, method.slug)
+    adapted = model if method.adapter is None else load_adapter(model, method.adapter, "given")
     if method.adapter is not None:
-        adapted.set_adapter(method.slug)
+        adapted.set_adapter("given")
     scores = QueryScorer(model, load_tokenizer(source)).score(
         [context + CUE for context, _ in ROWS], [answer for _, answer in ROWS], [CUE] * len(ROWS)
     )

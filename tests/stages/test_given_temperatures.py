@@ -10,7 +10,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ConfigError, ModelError
-from raycalib.stages.given_methods import method_identity, prediction_identity
+from raycalib.stages.given_methods import method_identity
 from tests.stages.given import (
     given,
     refusal,
@@ -30,7 +30,6 @@ def test_temperatures_find_their_methods(places: Path) -> None:
     assert alone.temperature is not None
     assert alone.temperature.value == pytest.approx(1.7)
     assert (alone.temperature.n, math.isnan(alone.temperature.nll_before)) == (0, True)
-    assert alone.tempered_name == "probe+given temperature"
     other, saved, none = given(
         ("@/run/tuned/mistral-7b-choice-ompt", "x=@/plain"),
         ("@/own-probe",),
@@ -48,7 +47,7 @@ def test_temperatures_find_their_methods(places: Path) -> None:
         (found,) = given(("@/plain",), (), (text,), at=places)
         assert found.temperature is not None
         assert found.temperature.log_temperature in (0.25, 0.5)
-    assert prediction_identity(found)["log_temperature"] == 0.5
+    assert found.temperature.log_temperature == 0.5
     assert method_identity(found) == method_identity(saved)
 
 

@@ -125,6 +125,26 @@ def test_a_given_temperature_and_a_given_probe_stand_beside_what_is_fitted(tmp_p
     ]
 
 
+def test_predictions_hang_on_a_methods_name_probe_and_temperature_and_not_on_where_the_probe_lies() -> None:
+    def method(name: str = "a", place: str = "/p", fingerprint: str = "f", log_temperature: float = 0.5) -> Method:
+        return Method(
+            name=name,
+            probe=GivenProbe(place=Location(place), file="head.safetensors", fingerprint=fingerprint),
+            temperature=Temperature(log_temperature=log_temperature, n=0, nll_before=math.nan, nll_after=math.nan),
+        )
+
+    same, *others = (
+        method(place="/moved"),
+        method(name="b"),
+        method(fingerprint="g"),
+        method(log_temperature=0.6),
+        Method(name="a"),
+    )
+    assert same.identity() == method().identity()
+    assert all(other.identity() != method().identity() for other in others)
+    assert (method(name="a b/c").slug.startswith("a-b-c-"), method(name="lora_prompt").slug) == (True, "lora_prompt")
+
+
 def test_without_calibration_or_training_rows_there_are_no_temperatures_and_holes_that_say_why(tmp_path: Path) -> None:
     place, rows = Location(str(tmp_path)), rows_of()
     methods = [Method(name=name) for name in ("zero_shot_query", "family_rate", "probe")]
