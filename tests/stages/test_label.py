@@ -206,5 +206,5 @@ def test_labels_of_several_models_at_once_share_one_desk(tmp_path, monkeypatch) 
     monkeypatch.setattr(Cluster, "connect", lambda self: None)
     judge = JudgeSettings(model="m", base_url="http://127.0.0.1:1")
     labelling = Labelling("judge", judge, Location(str(tmp_path)), Cluster(RaySettings()))
-    side_by_side({name: lambda name=name: labelling._judge_stage(name, judge, {}) for name in "abcd"})
+    side_by_side({name: lambda: labelling._open_desk(judge) for name in "abcd"})
     assert len(opened) == 1
