@@ -1,10 +1,11 @@
 """Four models whose answers a judge's server labels: side by side, and one after the other.
 
-python bench/overlap.py                      # about eighteen minutes on two cores
+python bench/overlap.py                      # about nine minutes on two cores
 python bench/overlap.py --rows 200
 
 A real server on this machine takes 200 ms for a reply and makes so many at once that judging all answers takes about as
-long as generating them, which is measured first. Each run is a process of its own in a new directory. The goal: side by
+long as generating them, which is measured first; an answer that two models give to one question is asked about once.
+Each run is a process of its own in a new directory. The goal: side by
 side at most 0.7 of the time of one after the other, with the same labels. Ends with one line of JSON.
 """
 
@@ -58,7 +59,10 @@ def write_questions(folder: Path, rows: int) -> Path:
 
 
 def work(out: str, rows: int, at_once: int, url: str) -> dict[str, Any]:
-    """Answers of all models, and their labels where there is a judge; seconds from the first answer on, and labels."""
+    """Answers of all models, and their labels where there is a judge; seconds from the first answer on, and labels.
+
+    Without a judge the requests that there would be are counted.
+    """
     root = Path(out).parent / "models"
     config = replace(
         recipe("demo"),
@@ -77,9 +81,12 @@ def work(out: str, rows: int, at_once: int, url: str) -> dict[str, Any]:
         asked = steps.questions(run)
         run.cluster.connect()
 
+        requests = set[tuple[str, str]]()
+
         def do(model: ModelSource) -> list[tuple[str, int | None]]:
             answered = steps.answers(run, model, asked)
             if not url:
+                requests.update((row["row_id"], row["answer"]) for output in answered.values() for row in output.rows())
                 return []
             labelled = steps.labels(run, model, answered)
             return [(row["row_id"], row["query_label"]) for output in labelled.values() for row in output.rows()]
@@ -91,6 +98,7 @@ def work(out: str, rows: int, at_once: int, url: str) -> dict[str, Any]:
     return {
         "seconds": round(seconds, 1),
         "labels": labels,
+        "requests": len(requests),
         "rows": sum(output.manifest.counts["out"] for output in asked.values()),
     }
 
@@ -121,8 +129,7 @@ def main() -> None:
             (folder / "models" / name.replace(":", "-")).symlink_to(embedded_root() / weights)
         measured(folder, "warming up", options.rows // 8, 1)
         generating = measured(folder, "generating", options.rows, 1)
-        n_rows = generating["rows"] * len(MODELS)
-        slots = max(1, round(n_rows / generating["seconds"] * LATENCY_S))
+        slots = max(1, round(generating["requests"] / generating["seconds"] * LATENCY_S))
         with JudgeServer(latency_s=LATENCY_S, slots=slots) as server:
             in_turn = measured(folder, "one after the other", options.rows, 1, server.url)
         with JudgeServer(latency_s=LATENCY_S, slots=slots) as server:
@@ -134,6 +141,7 @@ def main() -> None:
                 "bench": "overlap",
                 "models": len(MODELS),
                 "rows_of_each": generating["rows"],
+                "requests": generating["requests"],
                 "judge_slots": slots,
                 "seconds": {
                     "generating": generating["seconds"],
