@@ -19,9 +19,9 @@ from raycalib.judging.desk import LocalDesk
 from raycalib.judging.remote_judge import RemoteJudge
 from raycalib.judging.reply_cache import ReplyCache
 from raycalib.judging.settings import JudgeSettings
-from raycalib.stages.answer_files import open_answers
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.label import Labelling
+from raycalib.stages.given.answer_files import open_answers
+from raycalib.stages.labels.label import Labelling
 from raycalib.stages.settings import RaySettings
 from raycalib.storage import Location
 

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     config = pipeline_config(arguments, "Answers of one or more models to the questions of all sets.")
     refuse_estimate(config)
     from raycalib import steps
-    from raycalib.stages.progress import say
+    from raycalib.stages.lines.progress import say
 
     with steps.open_run(config, job="generate", methods=()) as run:
         asked = steps.questions(run)

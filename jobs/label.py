@@ -20,7 +20,7 @@ from raycalib.stages.settings import RaySettings
 
 if TYPE_CHECKING:
     from raycalib.stages.cluster import Cluster
-    from raycalib.stages.label import Labelling
+    from raycalib.stages.labels.label import Labelling
     from raycalib.stages.workers.model import ModelWorkerConfig
     from raycalib.storage import Location
 
@@ -109,14 +109,14 @@ def main(arguments: Sequence[str]) -> None:
     """Labels, compares or checks, or says what that would take."""
     config = simple_config(LabelConfig, arguments, __doc__ or "")
     config.check()
-    from raycalib.stages.answer_files import open_answers, person_labels
     from raycalib.stages.cluster import Cluster
     from raycalib.stages.export_rows import export_rows
-    from raycalib.stages.judged_by import judge_notes
-    from raycalib.stages.label_check import COLUMNS, one_class_line
+    from raycalib.stages.given.answer_files import open_answers, person_labels
+    from raycalib.stages.labels.judged_by import judge_notes
+    from raycalib.stages.labels.label_check import COLUMNS, one_class_line
+    from raycalib.stages.labels.several_judges import check_judge, compare_judges
+    from raycalib.stages.lines.progress import say
     from raycalib.stages.output import text_slug
-    from raycalib.stages.progress import say
-    from raycalib.stages.several_judges import check_judge, compare_judges
     from raycalib.storage import Location
 
     out = Location(config.out).absolute()
@@ -155,8 +155,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _labellings(config: LabelConfig, out: "Location", cluster: "Cluster") -> "dict[str, Labelling]":
     """By name; judges of one server share a desk, and so their limits. Prices are looked up before any is asked."""
-    from raycalib.stages.bounds import Bounds
-    from raycalib.stages.label import Labelling
+    from raycalib.stages.labels.label import Labelling
+    from raycalib.stages.pools.bounds import Bounds
 
     bounds = Bounds(max_failed=config.max_failed, max_unscored=config.max_unscored)
     found: dict[str, Labelling] = {}
@@ -179,7 +179,7 @@ def _local_model(config: LabelConfig, name: str) -> "ModelWorkerConfig":
     from raycalib.lm.loading import pin_revision
     from raycalib.lm.model_check import check_model
     from raycalib.lm.names import find_model
-    from raycalib.stages.label import local_judge_model
+    from raycalib.stages.labels.label import local_judge_model
 
     source = pin_revision(find_model(name, config.model_root))
     check_model(source, is_scored=False)
@@ -188,7 +188,7 @@ def _local_model(config: LabelConfig, name: str) -> "ModelWorkerConfig":
 
 
 def _agreement_line(pair: dict[str, Any]) -> str:
-    from raycalib.stages.judged_by import judge_line
+    from raycalib.stages.labels.judged_by import judge_line
 
     kappa = "undefined" if pair["kappa"] is None else f"{pair['kappa']:.3f}"
     share = "" if pair["observed"] is None else f", the same on {pair['observed']:.1%}"
@@ -197,7 +197,7 @@ def _agreement_line(pair: dict[str, Any]) -> str:
 
 
 def _quality_line(found: dict[str, Any]) -> str:
-    from raycalib.stages.judged_by import judge_line
+    from raycalib.stages.labels.judged_by import judge_line
 
     def shown(name: str) -> str:
         share = found[name]

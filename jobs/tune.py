@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> None:
     refuse_estimate(config)
     from raycalib import steps
     from raycalib.lm.names import ModelSource
-    from raycalib.stages.progress import say
+    from raycalib.stages.lines.progress import say
 
     with steps.open_run(config, job="tune", methods=(method,)) as run:
         asked = steps.questions(run, [run.training])

@@ -12,9 +12,11 @@ from ray.data import DataContext
 
 from raycalib.errors import ConfigError
 from raycalib.run_logs import RUN_LOGS
-from raycalib.stages.first_thread import in_first_thread
-from raycalib.stages.progress import say, show
-from raycalib.stages.room import (
+from raycalib.stages.chains.first_thread import in_first_thread
+from raycalib.stages.chains.stopping import check_stopped
+from raycalib.stages.lines.progress import say, show
+from raycalib.stages.lines.worker_lines import WORKER_LINES
+from raycalib.stages.pools.room import (
     grows_by_itself,
     lack_of_trainers,
     lack_of_workers,
@@ -22,10 +24,8 @@ from raycalib.stages.room import (
     wait_for_room,
     workers_that_fit,
 )
+from raycalib.stages.pools.shares import Shares
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shares import Shares
-from raycalib.stages.stopping import check_stopped
-from raycalib.stages.worker_lines import WORKER_LINES
 from raycalib.storage import Location
 
 POOL_GROWS_ABOVE = 0.75

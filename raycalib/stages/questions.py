@@ -17,9 +17,9 @@ from raycalib.sources import (
     set_identity,
 )
 from raycalib.sources.facts.splits import SPLITS
+from raycalib.stages.lines.progress import say
+from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
-from raycalib.stages.progress import say
-from raycalib.stages.why_again import say_why_again
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 
 REFUSED_NAME = "refused.jsonl"

@@ -8,8 +8,8 @@ from raycalib.lm.loading import load_tokenizer
 from raycalib.lm.names import ModelSource
 from raycalib.records import Row
 from raycalib.sources.unmet import LINES, LONG, UnmetTargets, cause_of, right_texts
+from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput
-from raycalib.stages.progress import say
 
 COLUMNS = ("source", "style", "target", "aliases")
 COUNTED_LONG = 20_000

@@ -1,6 +1,6 @@
 """One function per arrow of the diagram: each takes the outputs that it reads and returns those that it makes."""
 
-from raycalib.stages.side_by_side import together
+from raycalib.stages.chains.side_by_side import together
 from raycalib.steps.answers import answers
 from raycalib.steps.calibration import calibration_questions, evaluation_place, finished_training
 from raycalib.steps.evaluation import Evaluation, evaluate

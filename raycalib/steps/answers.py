@@ -4,7 +4,7 @@ from raycalib.lm.logits import LETTERS_VERSION
 from raycalib.lm.names import ModelSource
 from raycalib.records import ANSWER
 from raycalib.stages.combo import Unit
-from raycalib.stages.spec import ShardStage
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.steps.given import given_rows
 from raycalib.steps.run import Run

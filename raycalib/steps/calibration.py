@@ -9,8 +9,8 @@ from raycalib.lm.names import ModelSource
 from raycalib.sources import calibration_set
 from raycalib.stages.combo import Unit
 from raycalib.stages.output import StageOutput, text_slug
+from raycalib.stages.pools.shard_stage import find_finished
 from raycalib.stages.questions import find_question_set, write_question_set
-from raycalib.stages.shard_stage import find_finished
 from raycalib.steps.answers import answer_stage
 from raycalib.steps.features import feature_stage
 from raycalib.steps.run import Run

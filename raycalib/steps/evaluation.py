@@ -7,12 +7,12 @@ from raycalib.evaluation.methods import LORA_PROMPT
 from raycalib.lm.names import ModelSource
 from raycalib.sources import LEARNED_FROM
 from raycalib.stages.combo import Combo, SetRows, Unit
-from raycalib.stages.fit import Fitted, fit
-from raycalib.stages.given_methods import GivenMethod
-from raycalib.stages.judged_by import judge_notes
+from raycalib.stages.given.methods import GivenMethod
+from raycalib.stages.labels.judged_by import judge_notes
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predict import predict
-from raycalib.stages.tune_job import TuneJob, training_record
+from raycalib.stages.predictions.fit import Fitted, fit
+from raycalib.stages.predictions.predict import predict
+from raycalib.stages.tuned.tune_job import TuneJob, training_record
 from raycalib.steps.given import all_methods, find_given, score_given
 from raycalib.steps.run import Run
 from raycalib.steps.scored import Scored, of_unit, scored

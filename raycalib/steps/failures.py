@@ -7,7 +7,7 @@ from typing import Any
 
 from raycalib.errors import RaycalibError
 from raycalib.stages.combo import Combo
-from raycalib.stages.progress import say
+from raycalib.stages.lines.progress import say
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from raycalib.lm.names import ModelSource
 from raycalib.records import FEATURES
 from raycalib.stages.combo import Unit
-from raycalib.stages.spec import ShardStage
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.workers.queries import FeatureWorker
 from raycalib.steps.run import Run
 from raycalib.steps.units import Outputs, run_units, units_of

@@ -9,12 +9,12 @@ from raycalib.lm.names import ModelSource
 from raycalib.sources.given.given_source import open_given
 from raycalib.sources.given.places import parse_place
 from raycalib.stages.combo import Combo, GivenProbe, Method, Unit
-from raycalib.stages.given_copies import keep_method
-from raycalib.stages.given_fit import check_methods_fit
-from raycalib.stages.given_methods import GivenMethod, given_methods, method_identity
-from raycalib.stages.given_sets import write_given
-from raycalib.stages.given_temperatures import read_temperature
-from raycalib.stages.progress import say
+from raycalib.stages.given.copies import keep_method
+from raycalib.stages.given.methods import GivenMethod, given_methods, method_identity
+from raycalib.stages.given.model_fit import check_methods_fit
+from raycalib.stages.given.sets import write_given
+from raycalib.stages.given.temperatures import read_temperature
+from raycalib.stages.lines.progress import say
 from raycalib.steps.run import Run
 from raycalib.steps.scored import Scored, Scorer, score
 from raycalib.steps.units import Outputs

@@ -7,11 +7,11 @@ from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError, DataError
 from raycalib.reports import print_summary
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.figures import cells_of, run_figures
+from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput, check_whole
-from raycalib.stages.progress import say
+from raycalib.stages.predictions.figures import cells_of, run_figures
+from raycalib.stages.predictions.summarize import summarize
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.summarize import summarize
 from raycalib.steps.records import RECORDS_NAME, read_records, shown_of
 from raycalib.storage import Location, read_manifest
 

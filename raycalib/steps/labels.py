@@ -1,7 +1,7 @@
 """The third step: which answers are right, by comparing strings or by a judge."""
 
 from raycalib.lm.names import ModelSource
-from raycalib.stages.progress import say
+from raycalib.stages.lines.progress import say
 from raycalib.steps.run import Run
 from raycalib.steps.units import Outputs, kept, units_of
 

@@ -15,10 +15,10 @@ from raycalib.recorded import RUN_RECORD
 from raycalib.sources import check_sets, evaluation_sets, training_set
 from raycalib.sources.parts import parse_query_header
 from raycalib.sources.question_sets import OWN_SETS
-from raycalib.stages.bounds import Bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.combo import Combo
-from raycalib.stages.label import Labelling, local_judge_model
+from raycalib.stages.labels.label import Labelling, local_judge_model
+from raycalib.stages.pools.bounds import Bounds
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.steps.failures import Failures
 from raycalib.steps.given import check_given

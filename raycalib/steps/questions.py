@@ -7,8 +7,8 @@ from raycalib.judging import STRING_GRADERS
 from raycalib.sources import LEARNED_FROM, QuestionSet, asked_styles
 from raycalib.sources.question_sets import OWN_SETS
 from raycalib.stages.combo import Unit
+from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput
-from raycalib.stages.progress import say
 from raycalib.stages.questions import write_question_set
 from raycalib.stages.split_counts import few_lines, split_line
 from raycalib.stages.unmet_targets import check_targets, counter

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from raycalib.evaluation.methods import WITH_TEMPERATURE
+from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput
-from raycalib.stages.progress import say
 from raycalib.steps.evaluation import Evaluation
 from raycalib.storage import Location
 

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from raycalib.reports import print_summary
-from raycalib.stages.figures import cells_of, run_figures
+from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput
-from raycalib.stages.progress import say
-from raycalib.stages.summarize import summarize
+from raycalib.stages.predictions.figures import cells_of, run_figures
+from raycalib.stages.predictions.summarize import summarize
 from raycalib.steps.evaluation import Evaluation
 from raycalib.steps.records import Records, record_of, shown_of, write_records
 from raycalib.steps.run import Run

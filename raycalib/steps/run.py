@@ -14,13 +14,13 @@ from raycalib.prompts import QUERY_VERSION
 from raycalib.sources import LEARNED_FROM, QuestionSet
 from raycalib.sources.parts import NO_HEADER, QueryHeader, header_identity
 from raycalib.sources.question_sets import TRAINING_SPLITS
-from raycalib.stages.bounds import Bounds
+from raycalib.stages.chains.side_by_side import side_by_side
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.combo import Combo, Unit
 from raycalib.stages.export_rows import export_rows
-from raycalib.stages.label import Labelling
+from raycalib.stages.labels.label import Labelling
 from raycalib.stages.output import StageOutput
-from raycalib.stages.side_by_side import side_by_side
+from raycalib.stages.pools.bounds import Bounds
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.steps.failures import Failures
 from raycalib.storage import Location

@@ -11,10 +11,10 @@ from raycalib.sources import LEARNED_FROM
 from raycalib.sources.facts.splits import VAL_CALIBRATE
 from raycalib.stages.combo import Combo, Unit
 from raycalib.stages.output import StageOutput
+from raycalib.stages.pools.shard_stage import try_shard_stages
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.select import select_splits
-from raycalib.stages.shard_stage import try_shard_stages
-from raycalib.stages.spec import ShardStage
-from raycalib.stages.tune_job import TuneJob
+from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.stages.workers.queries import TunedQueryWorker
 from raycalib.steps.run import Run

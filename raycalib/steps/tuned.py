@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from raycalib.errors import DataError
 from raycalib.evaluation.methods import TUNED
 from raycalib.stages.combo import Combo, Unit
-from raycalib.stages.label_check import combo_check, why_not_tuned
+from raycalib.stages.labels.label_check import combo_check, why_not_tuned
 from raycalib.stages.output import StageError, finished
-from raycalib.stages.tune import run_tuning
-from raycalib.stages.tune_job import TuneJob, tune_job
+from raycalib.stages.tuned.train_run import run_tuning
+from raycalib.stages.tuned.tune_job import TuneJob, tune_job
 from raycalib.steps.run import Run
 from raycalib.steps.units import Outputs
 from raycalib.tuning.settings import TuningMethod

@@ -6,8 +6,8 @@ from raycalib.lm.names import ModelSource
 from raycalib.sources import LEARNED_FROM
 from raycalib.stages.combo import Combo, Unit
 from raycalib.stages.output import StageError, StageOutput
-from raycalib.stages.shard_stage import try_shard_stages
-from raycalib.stages.spec import ShardStage
+from raycalib.stages.pools.shard_stage import try_shard_stages
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.steps.run import Run
 
 Outputs = dict[Unit, StageOutput]

@@ -6,9 +6,9 @@ from typing import Any
 from raycalib.lm.names import ModelSource
 from raycalib.records import ANSWER, FEATURES, LABELLED, SCORED, Row
 from raycalib.stages.combo import Combo, Method, SetRows
-from raycalib.stages.fit import Fitted, fit
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predict import predict
+from raycalib.stages.predictions.fit import Fitted, fit
+from raycalib.stages.predictions.predict import predict
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import ProbeSettings
 from tests.stages.answers import answer

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from raycalib.errors import RaycalibError
-from raycalib.stages.given_methods import GivenMethod, given_methods
+from raycalib.stages.given.methods import GivenMethod, given_methods
 from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.temperature import Temperature

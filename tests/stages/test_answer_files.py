@@ -11,7 +11,7 @@ from raycalib.errors import DataError
 from raycalib.judging import shown_right_answer
 from raycalib.judging.outcome import Outcome
 from raycalib.records import ANSWER, QUESTION, Row
-from raycalib.stages.answer_files import open_answers, person_labels, text_slug
+from raycalib.stages.given.answer_files import open_answers, person_labels, text_slug
 from raycalib.stages.workers.labels import label_by_string
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.stages.answers import answer

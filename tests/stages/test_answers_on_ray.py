@@ -9,12 +9,12 @@ import ray
 from raycalib.lm.names import find_model
 from raycalib.prompts import choice_context, open_ended_context
 from raycalib.records import ANSWER, QUESTION, Row
-from raycalib.stages.close_rows import CLOSE_MARGIN
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageOutput
+from raycalib.stages.pools.close_rows import CLOSE_MARGIN
+from raycalib.stages.pools.shard_stage import run_shard_stage
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import run_shard_stage
-from raycalib.stages.spec import ShardStage
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.model import ModelWorkerConfig
 from raycalib.storage import Location, Manifest, write_shard

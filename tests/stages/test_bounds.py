@@ -8,8 +8,8 @@ import pytest
 
 from raycalib.errors import ConfigError
 from raycalib.records import LABELLED
-from raycalib.stages.bounds import Bounds, Tally, check_bounds, count_rows, what_next
 from raycalib.stages.output import StageError, StageOutput
+from raycalib.stages.pools.bounds import Bounds, Tally, check_bounds, count_rows, what_next
 from raycalib.storage import Location, Manifest, write_shard
 from tests.stages.answers import answer
 

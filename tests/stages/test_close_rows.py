@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from raycalib.stages.close_rows import CLOSE_NAME, CloseRow, close_rows, list_close_rows
+from raycalib.stages.pools.close_rows import CLOSE_NAME, CloseRow, close_rows, list_close_rows
 from raycalib.storage import Location, write_shard
 
 SCHEMA = pa.schema([pa.field("row_id", pa.string(), nullable=False), ("min_margin", pa.float64())])

@@ -5,7 +5,7 @@ import ray
 
 from raycalib.errors import ConfigError
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.room import grows_by_itself
+from raycalib.stages.pools.room import grows_by_itself
 from raycalib.stages.settings import RaySettings
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]

@@ -5,9 +5,9 @@ import time
 import pytest
 import ray
 
+from raycalib.stages.chains.side_by_side import side_by_side
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.side_by_side import side_by_side
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
 

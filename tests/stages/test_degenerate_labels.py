@@ -20,10 +20,10 @@ from raycalib.evaluation.figures import figures, reliability, risk_coverage, sco
 from raycalib.records import Row
 from raycalib.reports import print_summary, render_page
 from raycalib.reports.figures import best_text, figure, is_degenerate
-from raycalib.stages.figures import shard_cells
-from raycalib.stages.fit import Fitted
 from raycalib.stages.output import StageOutput
-from raycalib.stages.summarize import make_report
+from raycalib.stages.predictions.figures import shard_cells
+from raycalib.stages.predictions.fit import Fitted
+from raycalib.stages.predictions.summarize import make_report
 from raycalib.steps.evaluation import Evaluation
 from raycalib.steps.records import Records, record_of, shown_of
 from raycalib.storage import Location

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from raycalib.errors import DataError
-from raycalib.stages.evidence import gather_evidence
 from raycalib.stages.output import StageOutput
+from raycalib.stages.predictions.evidence import gather_evidence
 from raycalib.storage import Location, Manifest, write_shard
 
 LABELLED = pa.schema(

@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ModelError
 from raycalib.lm.names import ModelSource, find_model
-from raycalib.stages.given_fit import check_methods_fit
-from raycalib.stages.given_methods import given_methods
+from raycalib.stages.given.methods import given_methods
+from raycalib.stages.given.model_fit import check_methods_fit
 from tests.stages.given import PAPERS, WIDTH, doubled, write_adapter, write_head, write_probe
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -85,6 +85,6 @@ def test_a_classifier_of_another_width_is_refused(
 def test_a_model_that_is_not_here_yet_is_left_to_the_workers(
     tiny_llama: TinyLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("raycalib.stages.given_fit.find_folder", lambda source: None)
+    monkeypatch.setattr("raycalib.stages.given.model_fit.find_folder", lambda source: None)
     place = write_adapter(tmp_path / "a", copy.deepcopy(tiny_llama[0]))
     check(ModelSource(name="org/model", path="org/model", is_local=False, revision="0af1"), place)

@@ -8,7 +8,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ConfigError, ModelError
-from raycalib.stages.given_methods import given_methods
+from raycalib.stages.given.methods import given_methods
 from raycalib.storage import Location
 from tests.stages.given import (
     given,

@@ -8,8 +8,8 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ConfigError, ModelError
-from raycalib.stages.given_copies import keep_method
-from raycalib.stages.given_methods import given_methods, method_identity
+from raycalib.stages.given.copies import keep_method
+from raycalib.stages.given.methods import given_methods, method_identity
 from raycalib.storage import Location
 from tests.stages.given import (
     given,

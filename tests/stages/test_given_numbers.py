@@ -18,9 +18,9 @@ from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.logits import state_size
 from raycalib.lm.names import embedded_root, find_model
 from raycalib.lm.query_scoring import QueryScorer
-from raycalib.stages.given_copies import keep_method
-from raycalib.stages.given_methods import GivenMethod, given_methods
-from raycalib.stages.prediction import sigmoid
+from raycalib.stages.given.copies import keep_method
+from raycalib.stages.given.methods import GivenMethod, given_methods
+from raycalib.stages.predictions.prediction import sigmoid
 from raycalib.storage import Location
 from raycalib.tuning.probe_files import load_probe
 from tests.stages.given import DOUBLED, PAPERS, doubled, papers_head, write_adapter, write_head, write_probe

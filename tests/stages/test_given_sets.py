@@ -12,10 +12,10 @@ from raycalib.records import LABELLED, Row
 from raycalib.sources.given.given_source import open_given
 from raycalib.sources.given.places import parse_place
 from raycalib.sources.given.rows import RefusedGiven
-from raycalib.stages import given_shards
 from raycalib.stages.export_rows import export_rows
-from raycalib.stages.given_sets import write_given
-from raycalib.stages.given_shards import SetKey
+from raycalib.stages.given import shards as given_shards
+from raycalib.stages.given.sets import write_given
+from raycalib.stages.given.shards import SetKey
 from raycalib.stages.output import StageOutput
 from raycalib.stages.workers.labels import label_by_string
 from raycalib.storage import Location, Manifest, read_shard, write_shard

@@ -10,7 +10,7 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ConfigError, ModelError
-from raycalib.stages.given_methods import method_identity
+from raycalib.stages.given.methods import method_identity
 from tests.stages.given import (
     given,
     refusal,

@@ -11,12 +11,12 @@ from ray.util.state import list_actors, list_tasks
 from raycalib.errors import ConfigError
 from raycalib.judging.settings import JudgeSettings
 from raycalib.records import ANSWER
-from raycalib.stages import label as label_module
+from raycalib.stages.chains.side_by_side import side_by_side
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.label import Labelling
+from raycalib.stages.labels import label as label_module
+from raycalib.stages.labels.label import Labelling
 from raycalib.stages.output import StageError, StageOutput
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.side_by_side import side_by_side
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.judging.chat_server import ChatServer, Plan
 from tests.stages.answers import answer

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from raycalib.records import LABELLED, Row
-from raycalib.stages.label_check import LabelCheck, combo_check, one_class_line, why_not_tuned
+from raycalib.stages.labels.label_check import LabelCheck, combo_check, one_class_line, why_not_tuned
 from raycalib.storage import Location
 from tests.stages.combos import COMBO, labelled_row, stage
 

@@ -9,7 +9,7 @@ import pytest
 
 from raycalib.errors import DataError
 from raycalib.records import ANSWER
-from raycalib.stages.answer_files import open_answers
+from raycalib.stages.given.answer_files import open_answers
 from raycalib.stages.output import drop_damaged_shards, finished
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest, write_shard
 from tests.stages.answers import answer

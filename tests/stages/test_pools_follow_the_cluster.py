@@ -14,9 +14,9 @@ from raycalib.errors import ConfigError
 from raycalib.records import Row
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput
+from raycalib.stages.pools.shard_stage import run_shard_stage
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import run_shard_stage
-from raycalib.stages.spec import ShardStage
 from raycalib.storage import Location
 from tests.stages.ray_nodes import joined_nodes
 from tests.stages.test_shard_stage import DoublingWorker, journal, source, stage

@@ -15,7 +15,7 @@ from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE
 
 from raycalib.errors import ConfigError
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.room import grows_by_itself
+from raycalib.stages.pools.room import grows_by_itself
 from raycalib.stages.settings import RaySettings
 from tests.jobs.processes import kill_family
 from tests.jobs.ray_head import free_port

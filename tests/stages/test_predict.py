@@ -11,10 +11,10 @@ from raycalib.config import METHODS
 from raycalib.evaluation.methods import OF_CHOICE_ALONE
 from raycalib.records import Row
 from raycalib.stages.combo import GivenProbe, Method
-from raycalib.stages.fit import fit
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predict import predict
-from raycalib.stages.prediction import sigmoid
+from raycalib.stages.predictions.fit import fit
+from raycalib.stages.predictions.predict import predict
+from raycalib.stages.predictions.prediction import sigmoid
 from raycalib.storage import Location
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature import Temperature, fit_temperature

@@ -1,7 +1,7 @@
 import pytest
 
-from raycalib.stages import progress as module
-from raycalib.stages.progress import PoolProgress, ShardProgress, say
+from raycalib.stages.lines import progress as module
+from raycalib.stages.lines.progress import PoolProgress, ShardProgress, say
 
 
 def test_names_in_a_line_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import socket
 import pytest
 import ray
 
-from raycalib.stages.room import gone_nodes, lack_of_trainers, lack_of_workers
+from raycalib.stages.pools.room import gone_nodes, lack_of_trainers, lack_of_workers
 
 
 def node(name: str, port: int, *, alive: bool = True, **resources: float) -> dict[str, object]:

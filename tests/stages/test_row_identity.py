@@ -12,9 +12,9 @@ import pytest
 
 from raycalib.judging import Grade
 from raycalib.records import ANSWER, LABELLED, Row
-from raycalib.stages.answer_files import open_answers
-from raycalib.stages.parked import PARKED_NAME, settled_rows
-from raycalib.stages.shard_map import ShardMap, ShardTarget
+from raycalib.stages.given.answer_files import open_answers
+from raycalib.stages.pools.parked import PARKED_NAME, settled_rows
+from raycalib.stages.pools.shard_map import ShardMap, ShardTarget
 from raycalib.stages.workers.labels import BY_STRING, label_by_string
 from raycalib.stages.workers.queries import TunedQueryWorker
 from raycalib.stages.workers.rows import all_or_each

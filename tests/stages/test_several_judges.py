@@ -8,9 +8,9 @@ import pytest
 from raycalib.errors import ConfigError
 from raycalib.judging.settings import JudgeSettings
 from raycalib.records import LABELLED
-from raycalib.stages.judged_by import JudgeErrors, judge_line, judge_notes, read_judge_errors
+from raycalib.stages.labels.judged_by import JudgeErrors, judge_line, judge_notes, read_judge_errors
+from raycalib.stages.labels.several_judges import check_judge, compare_judges
 from raycalib.stages.output import StageOutput
-from raycalib.stages.several_judges import check_judge, compare_judges
 from raycalib.storage import Location, Manifest, read_manifest, write_manifest, write_shard
 from tests.stages.answers import answer
 

@@ -10,12 +10,12 @@ import pytest
 
 from raycalib.errors import ModelError
 from raycalib.records import Row
-from raycalib.stages import shard_map, shard_stage
 from raycalib.stages.output import StageError, StageOutput
-from raycalib.stages.shard_map import ShardMap, ShardTarget
-from raycalib.stages.shard_stage import run_shard_stage
-from raycalib.stages.shard_work import ShardWork
-from raycalib.stages.spec import ShardStage
+from raycalib.stages.pools import shard_map, shard_stage
+from raycalib.stages.pools.shard_map import ShardMap, ShardTarget
+from raycalib.stages.pools.shard_stage import run_shard_stage
+from raycalib.stages.pools.shard_work import ShardWork
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest, write_shard
 
 SCHEMA = pa.schema([pa.field("row_id", pa.string(), nullable=False), ("error", pa.string())])

@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from raycalib.stages import shard_passes
-from raycalib.stages.shard_passes import MOST_PASSES_IN_VAIN, TRIES_OF_EACH, shard_statuses
-from raycalib.stages.spec import ShardStage
+from raycalib.stages.pools import shard_passes
+from raycalib.stages.pools.shard_passes import MOST_PASSES_IN_VAIN, TRIES_OF_EACH, shard_statuses
+from raycalib.stages.pools.spec import ShardStage
 
 Status = dict[str, Any]
 

@@ -13,12 +13,12 @@ import ray
 import torch
 
 from raycalib.records import Row
-from raycalib.stages.bounds import Bounds
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput
+from raycalib.stages.pools.bounds import Bounds
+from raycalib.stages.pools.shard_stage import run_shard_stage
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import run_shard_stage
-from raycalib.stages.spec import ShardStage
 from raycalib.storage import Location, Manifest, find_shards, read_rows, read_shard, write_manifest, write_shard
 
 # Ray itself warns of its own deprecations.

@@ -13,14 +13,14 @@ import pytest
 import ray
 
 from raycalib.records import Row
-from raycalib.stages import shard_work
-from raycalib.stages.bounds import Bounds
+from raycalib.stages.chains.side_by_side import side_by_side, together
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError, StageOutput
+from raycalib.stages.pools import shard_work
+from raycalib.stages.pools.bounds import Bounds
+from raycalib.stages.pools.shard_stage import run_shard_stage, run_shard_stages
+from raycalib.stages.pools.spec import ShardStage
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.shard_stage import run_shard_stage, run_shard_stages
-from raycalib.stages.side_by_side import side_by_side, together
-from raycalib.stages.spec import ShardStage
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from tests.judging.chat_server import ChatServer, Plan
 

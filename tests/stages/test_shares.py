@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from raycalib.stages.shares import Shares
-from raycalib.stages.side_by_side import side_by_side
-from raycalib.stages.stopping import StoppedError
+from raycalib.stages.chains.side_by_side import side_by_side
+from raycalib.stages.chains.stopping import StoppedError
+from raycalib.stages.pools.shares import Shares
 
 WAITS_S = 60
 

@@ -11,10 +11,10 @@ import time
 import pytest
 
 from raycalib.errors import DataError, ModelError
-from raycalib.stages import side_by_side as module
-from raycalib.stages.first_thread import in_first_thread
-from raycalib.stages.side_by_side import side_by_side, together
-from raycalib.stages.stopping import StoppedError, check_stopped
+from raycalib.stages.chains import side_by_side as module
+from raycalib.stages.chains.first_thread import in_first_thread
+from raycalib.stages.chains.side_by_side import side_by_side, together
+from raycalib.stages.chains.stopping import StoppedError, check_stopped
 
 WAITS_S = 60
 
@@ -146,7 +146,7 @@ def test_a_function_that_does_not_end_is_left_behind_after_a_while(monkeypatch: 
 def test_the_process_ends_though_a_function_does_not() -> None:
     program = (
         "import time\n"
-        "from raycalib.stages import side_by_side as s\n"
+        "from raycalib.stages.chains import side_by_side as s\n"
         "s.ENDS_WITHIN_S = 0.2\n"
         "s.side_by_side({'a': lambda: time.sleep(600), 'b': lambda: 1 / 0})\n"
     )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from raycalib.stages.spec import ShardStage, check_one_pool, name_and_sets
+from raycalib.stages.pools.spec import ShardStage, check_one_pool, name_and_sets
 
 STAGE = ShardStage(
     name="answers",

@@ -5,10 +5,10 @@ from threading import Event
 import pytest
 from ray.data._internal.actor_autoscaler.autoscaling_actor_pool import ActorPoolInfo
 
-from raycalib.stages import standstill
+from raycalib.stages.chains.stopping import StoppedError
 from raycalib.stages.output import StageError
-from raycalib.stages.standstill import AtWork, Needs, Standstill
-from raycalib.stages.stopping import StoppedError
+from raycalib.stages.pools import standstill
+from raycalib.stages.pools.standstill import AtWork, Needs, Standstill
 
 
 class Operator:

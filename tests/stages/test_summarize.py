@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from raycalib.stages import summarize as room
-from raycalib.stages.summarize import summarize
+from raycalib.stages.predictions import summarize as room
+from raycalib.stages.predictions.summarize import summarize
 from raycalib.storage import Location
 
 SHOWN: dict[str, Any] = {"reasons": {}, "holes": [], "temperatures": [], "trainings": [], "notes": []}

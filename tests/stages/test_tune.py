@@ -14,7 +14,7 @@ from raycalib.errors import DataError, ModelError
 from raycalib.lm.names import ModelSource
 from raycalib.sources.parts import PAPER_QUERY_HEADER, parse_query_header
 from raycalib.stages.output import StageOutput, finished
-from raycalib.stages.tune_job import TuneJob, tune_job
+from raycalib.stages.tuned.tune_job import TuneJob, tune_job
 from raycalib.stages.workers import tuning
 from raycalib.stages.workers.tuning import check_classes, count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard

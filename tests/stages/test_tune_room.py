@@ -7,7 +7,7 @@ import ray
 
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.tune import START_WITHIN, run_tuning
+from raycalib.stages.tuned.train_run import START_WITHIN, run_tuning
 from raycalib.storage import Location
 from tests.stages.test_tune import job_of, row
 

@@ -12,12 +12,16 @@ from raycalib.evaluation.methods import ANSWER_LIKELIHOOD, ZERO_SHOT_QUERY
 from raycalib.lm.names import ModelSource
 from raycalib.records import LABELLED
 from raycalib.sources import SourceSettings, evaluation_sets
-from raycalib.stages import answer_files, figures, fit, given_sets, predict, questions, tune_job
+from raycalib.stages import questions
 from raycalib.stages.combo import Method
+from raycalib.stages.given import answer_files
+from raycalib.stages.given import sets as given_sets
+from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageOutput, stage_key, stage_place
-from raycalib.stages.shard_work import ShardWork
-from raycalib.stages.spec import ShardStage
-from raycalib.stages.why_again import say_why_again
+from raycalib.stages.pools.shard_work import ShardWork
+from raycalib.stages.pools.spec import ShardStage
+from raycalib.stages.predictions import figures, fit, predict
+from raycalib.stages.tuned import tune_job
 from raycalib.stages.workers.labels import LabelWorker, LabelWorkerConfig
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from raycalib.tuning.settings import TuningSettings

@@ -13,8 +13,8 @@ from ray._private import ray_logging
 
 from raycalib.console import Console
 from raycalib.run_logs import RunLogs
-from raycalib.stages import worker_lines
-from raycalib.stages.worker_lines import MARK, WorkerLines
+from raycalib.stages.lines import worker_lines
+from raycalib.stages.lines.worker_lines import MARK, WorkerLines
 from raycalib.storage import Location
 from tests.jobs.processes import kill_family, wait_for
 
@@ -26,7 +26,7 @@ import sys
 import time
 import ray
 from raycalib.stages.cluster import Cluster
-from raycalib.stages.progress import say
+from raycalib.stages.lines.progress import say
 from raycalib.stages.settings import RaySettings
 from raycalib.storage import Location
 

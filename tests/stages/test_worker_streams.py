@@ -11,8 +11,8 @@ import pytest
 from raycalib.errors import DataError
 from raycalib.records import ANSWER, LABELLED
 from raycalib.secrets import remember
-from raycalib.stages.shard_map import ShardMap, ShardTarget
-from raycalib.stages.worker_streams import CleanStream, WorkerError, clean_errors
+from raycalib.stages.lines.worker_streams import CleanStream, WorkerError, clean_errors
+from raycalib.stages.pools.shard_map import ShardMap, ShardTarget
 from raycalib.storage import Location, write_shard
 from tests.stages.answers import answer
 

@@ -25,8 +25,13 @@ from raycalib.reports import render_page
 from raycalib.sources import SourceSettings, evaluation_sets, training_set
 from raycalib.sources.given import given_source
 from raycalib.sources.given.places import parse_place
-from raycalib.stages import answer_files, export_rows, figures, fit, given_sets, label, predict, summarize, tune_job
+from raycalib.stages import export_rows
+from raycalib.stages.given import answer_files
+from raycalib.stages.given import sets as given_sets
+from raycalib.stages.labels import label
+from raycalib.stages.predictions import figures, fit, predict, summarize
 from raycalib.stages.questions import write_question_set
+from raycalib.stages.tuned import tune_job
 from raycalib.stages.workers.answers import AnswerWorker
 from raycalib.stages.workers.labels import label_by_string
 from raycalib.stages.workers.model import ModelWorkerConfig
@@ -299,7 +304,7 @@ QUERY: dict[str, Callable[[], Any]] = {
     "raycalib/lm/logits.py LOGITS_VERSION": lambda: logits.LOGITS_VERSION,
 }
 STRINGS: dict[str, Callable[[], Any]] = {
-    "raycalib/stages/label.py LABELS_VERSION": lambda: label.LABELS_VERSION,
+    "raycalib/stages/labels/label.py LABELS_VERSION": lambda: label.LABELS_VERSION,
     "raycalib/judging/string_grading.py STRING_RULES_VERSION": lambda: string_grading.STRING_RULES_VERSION,
 }
 VERSIONS: dict[str, dict[str, Callable[[], Any]]] = {
@@ -313,20 +318,20 @@ VERSIONS: dict[str, dict[str, Callable[[], Any]]] = {
     },
     "features": {"raycalib/steps/features.py VERSION": lambda: features_step.VERSION} | QUERY,
     "tuned": {
-        "raycalib/stages/tune_job.py VERSION": lambda: tune_job.VERSION,
+        "raycalib/stages/tuned/tune_job.py VERSION": lambda: tune_job.VERSION,
         "raycalib/prompts/query.py QUERY_VERSION": lambda: query.QUERY_VERSION,
     },
     "scored": {"raycalib/steps/scored.py VERSION": lambda: scored_step.VERSION} | QUERY,
-    "fitted": {"raycalib/stages/fit.py VERSION": lambda: fit.VERSION},
-    "predictions": {"raycalib/stages/predict.py VERSION": lambda: predict.VERSION},
-    "figures": {"raycalib/stages/figures.py VERSION": lambda: figures.VERSION},
-    "report": {"raycalib/stages/summarize.py VERSION": lambda: summarize.VERSION},
+    "fitted": {"raycalib/stages/predictions/fit.py VERSION": lambda: fit.VERSION},
+    "predictions": {"raycalib/stages/predictions/predict.py VERSION": lambda: predict.VERSION},
+    "figures": {"raycalib/stages/predictions/figures.py VERSION": lambda: figures.VERSION},
+    "report": {"raycalib/stages/predictions/summarize.py VERSION": lambda: summarize.VERSION},
     "given rows": {
         "raycalib/sources/given/given_source.py GIVEN_VERSION": lambda: given_source.GIVEN_VERSION,
-        "raycalib/stages/given_sets.py GIVEN_SETS_VERSION": lambda: given_sets.GIVEN_SETS_VERSION,
+        "raycalib/stages/given/sets.py GIVEN_SETS_VERSION": lambda: given_sets.GIVEN_SETS_VERSION,
     },
     "answers of files": {
-        "raycalib/stages/answer_files.py RIGHT_ANSWERS_VERSION": lambda: answer_files.RIGHT_ANSWERS_VERSION
+        "raycalib/stages/given/answer_files.py RIGHT_ANSWERS_VERSION": lambda: answer_files.RIGHT_ANSWERS_VERSION
     },
     "exported rows": {"raycalib/stages/export_rows.py EXPORT_VERSION": lambda: export_rows.EXPORT_VERSION},
 }

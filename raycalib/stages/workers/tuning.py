@@ -19,9 +19,9 @@ from raycalib.prompts import Example
 from raycalib.records import Row
 from raycalib.secrets import hide_message
 from raycalib.sources.parts import AS_ANSWERED
+from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
 from raycalib.stages.output import finished
-from raycalib.stages.tune_job import TuneJob
-from raycalib.stages.worker_streams import clean_errors, clean_streams
+from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.storage import Manifest, read_rows, write_manifest

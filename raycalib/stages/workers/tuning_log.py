@@ -7,7 +7,7 @@ import time
 
 from tensorboardX import SummaryWriter
 
-from raycalib.stages.progress import end, say, show
+from raycalib.stages.lines.progress import end, say, show
 from raycalib.storage import Location
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 

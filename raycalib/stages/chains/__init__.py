@@ -1,0 +1,1 @@
+"""Several chains of steps at once, in threads of the driver."""

@@ -1,0 +1,1 @@
+"""Right or wrong: the labelling stage, the judge's desk, and whether labels say enough."""

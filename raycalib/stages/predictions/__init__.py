@@ -1,0 +1,1 @@
+"""From what models say to predictions of every method, figures and the summary."""
