@@ -13,6 +13,7 @@ import argparse
 from dataclasses import replace
 import json
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ import time
 from typing import Any
 
 from judge_server import JudgeServer
+import safetensors.torch
+import torch
 
 from raycalib import steps
 from raycalib.judging.settings import JudgeSettings
@@ -40,7 +43,11 @@ MODELS = {
     "mistral:7b": "mistral-7b",
     "mistral:7b-instruct": "mistral-7b",
 }
-"""Names of four models, and the embedded weights that each has here."""
+"""Names of four models, and the embedded weights that each has here, made different by noise: models that say the same
+would be judged once."""
+
+NOISE = 0.3
+"""Standard deviation of what each weight is changed by, relatively."""
 
 
 def write_questions(folder: Path, rows: int) -> Path:
@@ -56,6 +63,19 @@ def write_questions(folder: Path, rows: int) -> Path:
             lines.append({"question": question, "answer": row["target"], "context": " ".join(others), "split": split})
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return path
+
+
+def write_models(root: Path) -> None:
+    """Four models of the same cost, whose answers differ."""
+    for seed, (name, weights) in enumerate(MODELS.items()):
+        place, draw = root / name.replace(":", "-"), torch.Generator().manual_seed(seed)
+        shutil.copytree(embedded_root() / weights, place)
+        file = place / "model.safetensors"
+        tensors = safetensors.torch.load_file(file)
+        for tensor in tensors.values():
+            if tensor.ndim > 1:
+                tensor *= 1 + NOISE * torch.randn(tensor.shape, generator=draw).to(tensor)
+        safetensors.torch.save_file(tensors, file, metadata={"format": "pt"})
 
 
 def work(out: str, rows: int, at_once: int, url: str) -> dict[str, Any]:
@@ -124,9 +144,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        (folder / "models").mkdir()
-        for name, weights in MODELS.items():
-            (folder / "models" / name.replace(":", "-")).symlink_to(embedded_root() / weights)
+        write_models(folder / "models")
         measured(folder, "warming up", options.rows // 8, 1)
         generating = measured(folder, "generating", options.rows, 1)
         slots = max(1, round(generating["requests"] / generating["seconds"] * LATENCY_S))
