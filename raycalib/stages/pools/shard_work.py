@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
+from raycalib.hashing import stable_seed
 from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.why_again import say_why_again
@@ -47,9 +48,20 @@ class ShardWork:
         there = find_shards(self.place)
         if not there:
             say_why_again(self.place, title, self.stage.identity, (self.source.key,))
-        self.missing = [index for index in range(n_shards) if index not in there]
+        self.missing = self._in_own_order([index for index in range(n_shards) if index not in there])
         if len(self.missing) < n_shards:
             say(f"  {title}: {n_shards - len(self.missing)} of {n_shards} shards are there, doing the rest")
+
+    def _in_own_order(self, shards: list[int]) -> list[int]:
+        """The shards, begun at another one for each model where a server is asked.
+
+        Models that are at work side by side give many questions the same answer. In the same order they would ask about
+        it at the same moment and pay for each; begun elsewhere, each finds the replies that the others were given.
+        """
+        if not self.stage.waits_for_server or not shards:
+            return shards
+        first = stable_seed("shards", self.stage.variant) % len(shards)
+        return [*shards[first:], *shards[:first]]
 
     @property
     def target(self) -> ShardTarget:
