@@ -1,4 +1,4 @@
-r"""Tunes by one method on Ray Train and DeepSpeed; the middle of the full pipeline, with the same flags.
+r"""Tunes by one method, side by side or by several workers together: the middle of the pipeline, with its flags.
 
 python jobs/tune.py --method lora --out runs/demo                         # demo recipe, a local Ray
 python jobs/tune.py --recipe paper --method probe --ray.train-workers 8 --tuning.zero-stage 2 --out s3://bucket/paper

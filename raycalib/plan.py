@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from raycalib.config import PipelineConfig
+from raycalib.config import PipelineConfig, is_skipped
 from raycalib.evaluation.methods import LORA_PROMPT
 from raycalib.lm.find_shape import find_shape
 from raycalib.lm.model_shape import ModelShape
@@ -66,9 +66,15 @@ def planned_run(config: PipelineConfig, shape: ModelShape) -> PlannedRun:
 
 
 def planned_workers(config: PipelineConfig) -> int:
-    """The trainer's workers; where the configuration leaves that to the cluster, as many as this machine has GPUs."""
-    on_gpu = config.ray.gpus_per_worker > 0
-    return config.ray.train_workers or max(1, torch.cuda.device_count() if on_gpu else 1)
+    """Workers that tune one combo; where the configuration leaves that open, by how many GPUs this machine has."""
+    n_gpus = torch.cuda.device_count() if config.ray.gpus_per_worker else 0
+    side_by_side = not config.tuning.zero_stage and _n_combos(config) >= n_gpus
+    return config.ray.train_workers or (1 if side_by_side else max(1, n_gpus))
+
+
+def _n_combos(config: PipelineConfig) -> int:
+    pairs = ((model, style) for model in config.models for style in config.styles)
+    return sum(not is_skipped(config.skip, *pair) for pair in pairs)
 
 
 def _itemsize(dtype: str) -> int:
@@ -79,7 +85,8 @@ def _memory(config: PipelineConfig) -> tuple[int, str]:
     """Bytes that a worker has, and what memory that is."""
     if not config.ray.gpus_per_worker:
         host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return host // planned_workers(config), "(this machine's memory, shared out)"
+        at_once = min(_n_combos(config), int((os.cpu_count() or 1) // config.ray.cpus_per_worker))
+        return host // max(planned_workers(config), at_once), "(this machine's memory, shared out)"
     if config.planning.gpu_gib is not None:
         return round(config.planning.gpu_gib * GIB), "(--planning.gpu-gib)"
     if torch.cuda.is_available():

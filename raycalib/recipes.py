@@ -32,7 +32,6 @@ def demo() -> PipelineConfig:
             lora=LoraSettings(rank=16, alpha=32.0, dropout=0.0, targets=ALL_LINEAR_TARGETS),
         ),
         probe=ProbeSettings(steps=600),
-        ray=RaySettings(train_workers=2),
     )
 
 
@@ -71,17 +70,16 @@ def paper() -> PipelineConfig:
         grader="substring",
         max_new_tokens=100,
         tuning=TuningSettings(),
-        ray=RaySettings(gpus_per_worker=1.0, train_workers=4),
+        ray=RaySettings(gpus_per_worker=1.0),
     )
 
 
 def own() -> PipelineConfig:
-    """Models of one's own, tuned by the paper's settings; one trainer per GPU that is there."""
+    """Models of one's own, tuned by the paper's settings on the GPUs that are there."""
     return PipelineConfig(
         out="runs/own",
         max_new_tokens=64,
         tuning=TuningSettings(),
-        ray=RaySettings(train_workers=0),
     )
 
 

@@ -154,7 +154,7 @@ def test_a_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
 
 def test_the_demo_is_planned_for_the_machines_memory() -> None:
     lines = plan_lines(recipe("demo"))
-    assert lines[0].startswith("llama2:7b: 2 workers; 16 x 300 tokens a pass; rank 16 on q_proj, k_proj")
+    assert lines[0].startswith("llama2:7b: 1 worker; 16 x 300 tokens a pass; rank 16 on q_proj, k_proj")
     assert any("(this machine's memory, shared out): fits" in line for line in lines)
     assert any("1,267,072 parameters of 32 bits" in line for line in lines)
 

@@ -44,7 +44,7 @@ def test_the_paper_has_twelve_combos_and_its_settings() -> None:
     config = recipe("paper")
     assert len(config.models) * len(config.styles) == 12
     assert (config.tuning.steps, config.tuning.lr, config.tuning.lora.rank, config.seed) == (5000, 1e-4, 8, 137)
-    assert config.tuning.global_batch_size == 4 * config.ray.train_workers
+    assert (config.ray.gpus_per_worker, config.ray.train_workers) == (1, 0)  # a GPU for each combo, or several
     assert config.grader == "substring"
     assert config.source.name == "all_20k_uniform+eval:mmlu"
 
@@ -55,7 +55,7 @@ def test_ones_own_model_is_tuned_as_the_papers_are() -> None:
     lora = own.tuning.lora
     assert (lora.rank, lora.alpha, lora.dropout, lora.targets) == (8, 32.0, 0.1, ("q_proj", "v_proj"))
     assert (own.tuning.lr, own.tuning.steps, own.seed, own.model_root) == (1e-4, 5000, 137, None)
-    assert own.ray.train_workers == 0  # one for each GPU
+    assert own.ray.train_workers == 0  # as many as there are GPUs for it
 
 
 def test_an_unknown_name_is_refused_with_what_is_allowed() -> None:

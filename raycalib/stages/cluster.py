@@ -152,8 +152,12 @@ class Cluster:
         least = min(self.settings.min_workers, most)
         return PoolSize(least, max(least, min(of_share[0], most)), most)
 
-    def trainers(self, at_most: int) -> int:
-        """How many workers a trainer has, once the cluster holds them; at most so many where the cluster decides.
+    def trainers(self, at_most: int, n_jobs: int = 1) -> int:
+        """How many workers a trainer has, once the cluster holds them.
+
+        Args:
+            at_most: where the cluster decides.
+            n_jobs: that are to be tuned; with as many as there are GPUs each has one worker.
 
         Raises:
             ConfigError: it does not, and is not known to grow, or did not in time.
@@ -161,18 +165,23 @@ class Cluster:
         self.connect()
         settings = self.settings
         cpus, gpus = settings.cpus_per_worker, settings.gpus_per_trainer
-        n_workers = settings.train_workers or max(1, min(at_most, self._trainers_that_fit()))
+        fits = self.trainers_that_fit() if settings.gpus_per_trainer else 1
+        n_workers = settings.train_workers or (1 if n_jobs >= fits else min(at_most, fits))
         if lack := lack_of_trainers(n_workers, cpus, gpus):
             bundles = [{"CPU": cpus, "GPU": float(gpus)}] * n_workers
             self._wait(bundles, f"ray.train_workers: {lack}", "lower --ray.train-workers")
         return n_workers
 
-    def _trainers_that_fit(self) -> int:
-        """One for each GPU that is there; on CPUs one alone."""
+    def trainers_that_fit(self) -> int:
+        """Workers of trainers that the cluster holds now."""
         settings = self.settings
-        if not settings.gpus_per_trainer:
-            return 1
         return sum(workers_that_fit(node, settings.cpus_per_worker, settings.gpus_per_trainer) for node in nodes_now())
+
+    def trials_at_once(self) -> int:
+        """How many trials of one worker may be at work at once; to a Ray that others have started nodes may come."""
+        fits, most = self.trainers_that_fit(), self.settings.max_workers
+        by_itself = fits if self._started_here else max(fits, MOST_BY_ITSELF)
+        return max(1, min(most or by_itself, by_itself))
 
     def _wait(self, bundles: list[dict[str, float]], lack: str, remedy: str) -> None:
         """Waits until the cluster has grown; raises ConfigError where it is not known to, or does not in time."""

@@ -20,7 +20,8 @@ class RaySettings:
         gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
             Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.
         cpus_per_worker: CPUs of one actor or trainer.
-        train_workers: workers of a trainer; 0 is one for each GPU that is there when tuning begins, without GPUs one.
+        train_workers: workers that tune one combo together; 0 is one for each of the combos, which are tuned side by
+            side, and all GPUs together where there are fewer combos than GPUs, or a ZeRO stage is set.
     """
 
     address: str | None = None
@@ -30,7 +31,7 @@ class RaySettings:
     wait_for_nodes_s: float = 900.0
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 1.0
-    train_workers: int = 2
+    train_workers: int = 0
 
     @property
     def gpus_per_transformer(self) -> float:

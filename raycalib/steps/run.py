@@ -133,7 +133,7 @@ class Run:
         """What tells one model's numbers from another's."""
         return {
             "model": model.name,
-            "weights": _fingerprint(model),
+            "weights": weights_of(model),
             "dtype": self.dtype,
             "query": QUERY_VERSION,
             "logits": LOGITS_VERSION,
@@ -165,6 +165,6 @@ class Run:
 
 
 @cache
-def _fingerprint(model: ModelSource) -> str:
-    """Of the weights, which are hashed once."""
+def weights_of(model: ModelSource) -> str:
+    """The fingerprint of a model's weights, which are hashed once."""
     return model.fingerprint()

@@ -1,4 +1,4 @@
-"""Adapters of all combos: LoRA + Prompt, and LoRA, on Ray Train."""
+"""Adapters of all combos: LoRA + Prompt, and LoRA."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,11 +8,11 @@ from raycalib.evaluation.methods import TUNED
 from raycalib.stages.combo import Combo, Unit
 from raycalib.stages.labels.label_check import combo_check, why_not_tuned
 from raycalib.stages.output import StageError, finished
-from raycalib.stages.tuned.train_run import run_tuning
 from raycalib.stages.tuned.tune_job import TuneJob, tune_job
-from raycalib.steps.run import Run
+from raycalib.stages.tuned.tuning_run import run_tuning
+from raycalib.steps.run import Run, weights_of
 from raycalib.steps.units import Outputs
-from raycalib.tuning.settings import TuningMethod
+from raycalib.tuning.settings import TuningMethod, TuningSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +41,23 @@ def tuned(run: Run, learned: Mapping[str, Learned], methods: Sequence[TuningMeth
     """
     wanted = [method for method in TUNED if method in run.config.methods] if methods is None else methods
     of_combos = {
-        combo: [_job(run, combo, learned[combo.model.name], method) for method in wanted]
+        combo: [
+            job_of(run, combo, learned[combo.model.name], replace(run.config.tuning, method=method), run.config.seed)
+            for method in wanted
+        ]
         for combo in run.alive
-        if _has_training_set(run, combo, learned[combo.model.name], wanted)
+        if has_training_set(run, combo, learned[combo.model.name], wanted)
     }
     jobs = [
         job for method in wanted for of_combo in of_combos.values() for job in of_combo if job.settings.method == method
     ]
-    stopped = {key for combo, of_combo in of_combos.items() for key in _not_tuned(run, combo, learned, of_combo)}
+    stopped = dict[str, str]()
+    for combo, of_combo in of_combos.items():
+        reasons = not_tuned(run, combo, learned, of_combo)
+        for job in of_combo:
+            if job.key in reasons:
+                run.failures.add(combo, DataError(reasons[job.key]), method=job.settings.method)
+        stopped |= reasons
     result = run_tuning([job for job in jobs if job.key not in stopped], run.out, run.cluster)
     for combo, of_combo in of_combos.items():
         for job in of_combo:
@@ -61,7 +70,7 @@ def tuned(run: Run, learned: Mapping[str, Learned], methods: Sequence[TuningMeth
     return [job for job in jobs if job.key in result.tuned]
 
 
-def _has_training_set(run: Run, combo: Combo, learned: Learned, wanted: Sequence[str]) -> bool:
+def has_training_set(run: Run, combo: Combo, learned: Learned, wanted: Sequence[str]) -> bool:
     """Whether there is something to tune on; a hole for each method where there is not."""
     if Unit(run.training.name, combo.style) in learned.labelled:
         return True
@@ -70,19 +79,19 @@ def _has_training_set(run: Run, combo: Combo, learned: Learned, wanted: Sequence
     return False
 
 
-def _job(run: Run, combo: Combo, learned: Learned, method: TuningMethod) -> TuneJob:
-    settings = replace(run.config.tuning, method=method, max_tokens=run.query_tokens)
+def job_of(run: Run, combo: Combo, learned: Learned, settings: TuningSettings, seed: int) -> TuneJob:
+    """A combo's job with these settings; texts are as long as the run's queries."""
+    settings = replace(settings, max_tokens=run.query_tokens)
     labelled = learned.labelled[Unit(run.training.name, combo.style)]
-    return tune_job(combo.model, run.dtype, combo.style, labelled, settings, run.config.seed, run.out, run.query_header)
+    weights = weights_of(combo.model)
+    return tune_job(combo.model, run.dtype, combo.style, labelled, settings, seed, run.out, run.query_header, weights)
 
 
-def _not_tuned(run: Run, combo: Combo, learned: Mapping[str, Learned], jobs: Sequence[TuneJob]) -> list[str]:
-    """Keys of a combo's jobs whose labels say nothing; what little they say is said before it is tuned."""
+def not_tuned(run: Run, combo: Combo, learned: Mapping[str, Learned], jobs: Sequence[TuneJob]) -> dict[str, str]:
+    """By key, why jobs of a combo are not tuned: its labels say nothing. What little they say is said before."""
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if jobs and not missing:
-        return []
+        return {}
     check = combo_check(combo, learned[combo.model.name].labelled[Unit(run.training.name, combo.style)])
     reason = why_not_tuned(check, run.config.tuning.force_one_class) if jobs else ""
-    for job in missing if reason else ():
-        run.failures.add(combo, DataError(f"labels: {reason}"), method=job.settings.method)
-    return [job.key for job in missing] if reason else []
+    return {job.key: f"labels: {reason}" for job in missing} if reason else {}

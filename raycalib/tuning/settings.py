@@ -43,6 +43,8 @@ class TuningSettings:
             hidden state after the answer, together; ``probe`` the classifier alone, the model frozen (on stored
             features, as the settings of ``probe`` have it, that takes seconds).
         steps: optimizer steps.
+        train_rows: at most so many rows are tuned on, always the same of them, those of fewer among those of more; 0 is
+            all.
         global_batch_size: rows per step over all workers; which rows make a step does not depend on their number.
         micro_batch_size: rows per pass of one worker.
         lr: peak learning rate of AdamW, after a linear warm-up and before a cosine decay to zero.
@@ -73,6 +75,7 @@ class TuningSettings:
 
     method: TuningMethod = "lora_prompt"
     steps: int = 5000
+    train_rows: int = 0
     global_batch_size: int = 16
     micro_batch_size: int = 4
     lr: float = 1e-4
@@ -112,7 +115,7 @@ class TuningSettings:
         ]
         problems += [
             f"tuning.{name}: {getattr(self, name)} is not allowed; at least 0"
-            for name in ("warmup_steps", "weight_decay", "kl_decay", "zero_persistence_threshold")
+            for name in ("train_rows", "warmup_steps", "weight_decay", "kl_decay", "zero_persistence_threshold")
             if not 0 <= getattr(self, name) < math.inf
         ]
         problems += [

@@ -33,7 +33,7 @@ from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing
 from raycalib.tuning.schedule import learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
-from raycalib.tuning.tuned_weights import set_weights
+from raycalib.tuning.tuned_weights import BEST_MARGINS, set_weights
 from raycalib.tuning.validation import Validation
 from raycalib.tuning.world import World
 
@@ -145,6 +145,16 @@ class Tuner:
             raise self.validation.nothing_to_choose()
         return state
 
+    def release(self) -> PreTrainedModel:
+        """The base model as it was given, without adapter and hooks, for another run in this process; not with ZeRO.
+
+        Nothing else may be asked of this object then.
+        """
+        self.objective.reads.remove()
+        if self.peft_model is not None:
+            self.peft_model.unload()
+        return self.objective.causal_lm
+
     def _train_step(self, step: int) -> tuple[StepSums, float, bool]:
         """Means over the step's rows, tokens of all workers, and whether one of them will soon be gone."""
         given = self.order.rank_rows(step, self.world.rank, self.world.size)
@@ -208,16 +218,18 @@ class Tuner:
         )
 
     def _evaluated(self, state: TrainingState, step: int, means: StepSums) -> TrainingState:
-        figures = self._figures(step, means)
+        figures, margin = self._figures(step, means)
         if self.world.is_first:
             self.hooks.observe(figures)
         history = (*state.history, plain_figures(figures))
         if not figures.val_nll < (math.inf if state.best_nll is None else state.best_nll):
             return _with(state, history=history)
         best = {f"best/{name}": value.clone() for name, value in self.engine.weights().items()}
+        best[BEST_MARGINS] = torch.from_numpy(margin).float()
         return _with(state, history=history, best_step=step, best_nll=figures.val_nll, tensors=best)
 
-    def _figures(self, step: int, means: StepSums) -> TuningProgress:
+    def _figures(self, step: int, means: StepSums) -> tuple[TuningProgress, np.ndarray]:
+        """Of an evaluation, with the log-odds behind it."""
         margin, labels = self.validation.judged()
         nll, ranked, ece = math.inf, math.nan, math.nan
         if np.isfinite(margin).all():
@@ -226,7 +238,7 @@ class Tuner:
             nll = fitted.nll_after
             confidence = torch.sigmoid(torch.from_numpy(fitted.apply(margin))).numpy()
             ece = expected_calibration_error(labels, confidence)
-        return TuningProgress(
+        figures = TuningProgress(
             step=step,
             steps=self.settings.steps,
             query_loss=means.query,
@@ -235,6 +247,7 @@ class Tuner:
             val_auroc=ranked,
             val_ece=ece,
         )
+        return figures, margin
 
     def _checkpointed(self, state: TrainingState, step: int) -> TrainingState:
         best = {name: value for name, value in state.tensors.items() if name.startswith("best/")}

@@ -1,10 +1,14 @@
 """The tuned weights of a run's state, and into and out of the model."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from raycalib.tuning.checkpoint import TrainingState
 from raycalib.tuning.engines import trainable
+
+BEST_MARGINS = "best/validation/margins"
+"""In a state's tensors, the log-odds of the rows that its best step was chosen by."""
 
 
 def best_adapter(state: TrainingState) -> dict[str, Tensor]:
@@ -34,3 +38,9 @@ def set_weights(objective: nn.Module, tensors: dict[str, Tensor], kind: str) -> 
     with torch.no_grad():
         for name, parameter in trainable(objective).items():
             parameter.copy_(tensors[f"{kind}/{name}"])
+
+
+def best_margins(state: TrainingState) -> np.ndarray | None:
+    """(n,) log-odds, as exact as float32, of the rows that the best step was chosen by; None in older checkpoints."""
+    found = state.tensors.get(BEST_MARGINS)
+    return None if found is None else found.double().cpu().numpy()

@@ -62,9 +62,18 @@ class Validation:
                     f"{len(names):,} of {len(self.rows):,} val_select rows are left out, the base model's logits for "
                     f"them are not finite ({', '.join(names[:3])}); try --dtype float32"
                 )
+        kept = self._kept()
+        return margins[kept], labels[kept]
+
+    @property
+    def judged_rows(self) -> list[TuningRow]:
+        """Those rows, once there was an evaluation."""
+        return [row for row, keeps in zip(self.rows, self._kept(), strict=True) if keeps]
+
+    def _kept(self) -> np.ndarray:
         if self._left_out is None or self._left_out.all():
-            return margins, labels
-        return margins[~self._left_out], labels[~self._left_out]
+            return np.ones(len(self.rows), dtype=bool)
+        return ~self._left_out
 
     def nothing_to_choose(self) -> LossNotFiniteError:
         """What to raise where no evaluation had finite log-odds, so that there are no weights to keep."""

@@ -32,6 +32,7 @@ STAY = [
     r"starting a local Ray …",
     r"  \d+ CPUs, 0 GPUs on 1 node\(s\); what Ray and the workers print is in /\S+/logs",
     SHARDS.format(r"\d+", ""),
+    r"  tuning 2 combo\(s\), 2 at once",
     r"  tune llama2:7b (oe|choice): 24 steps · best val NLL \d\.\d{3} at step \d+ · \d+ s",
     r"Test: new questions of the kinds seen in tuning|Held-out families: kinds of question never seen in tuning",
     r"method +llama2:7b oe +llama2:7b choice",
@@ -47,7 +48,6 @@ IN_A_PIPE_TOO = [
     r"calibration rows no better than chance\.",
     SHARDS.replace("training ", "").format(r"\d+", r"(, about \d+ s left)?"),
     r"  \w+( llama2-7b \([^()]+\))?: 0/\d+ shards",
-    r"  tuning 2 combo\(s\) with 2 worker\(s\): starting",
     r"  tune llama2:7b (oe|choice): (step \d+/24 · loss .* GiB( · about \d+ s left)?|reference states: .*)",
 ]
 
@@ -63,7 +63,7 @@ def others(lines: list[str], allowed: list[str]) -> list[str]:
 
 def check_logs(out: Path) -> None:
     (workers,) = (out / "logs").glob("*-workers.log")
-    assert "TrainController" in workers.read_text()
+    assert "tune_trial" in workers.read_text()
     assert len(list((out / "logs").glob("*-driver.log"))) == 1
 
 

@@ -15,8 +15,8 @@ from raycalib.lm.names import ModelSource
 from raycalib.sources.parts import PAPER_QUERY_HEADER, parse_query_header
 from raycalib.stages.output import StageOutput, finished
 from raycalib.stages.tuned.tune_job import TuneJob, tune_job
-from raycalib.stages.workers import tuning
-from raycalib.stages.workers.tuning import check_classes, count_lines, tuning_data
+from raycalib.stages.workers import base_models, train_loop, tuning
+from raycalib.stages.workers.tuning_rows import check_classes, count_lines, tuning_data
 from raycalib.storage import Location, Manifest, write_shard
 from raycalib.tuning.settings import TuningMethod, TuningSettings
 from raycalib.tuning.world import World
@@ -50,7 +50,7 @@ def job_of(place: Path, rows: list[dict[str, Any]], settings: TuningSettings | N
 
 def rows_and_model(place: Path, model: TinyLlama, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A right and a wrong row to train and to select on; the model is saved to be tuned without Ray Train."""
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    monkeypatch.setattr(train_loop, "preemption_notice", lambda: False)  # no run of Ray Train to ask
     for part in model:
         part.save_pretrained(place)
     return [row(split, label, row_id=f"{split}{label}") for split in ("train", "val_select") for label in (0, 1)]
@@ -165,7 +165,7 @@ def test_a_short_window_that_leaves_one_class_ends_the_run_before_the_first_step
     rows[2] |= {"answer": "Rome " * 200}
     job = job_of(tmp_path, rows, TuningSettings(steps=1, global_batch_size=2, max_tokens=200))
     with pytest.raises(DataError, match=r"^tuning: all 1 labels of val_select are 1, once 1 rows"):
-        tuning._tune(job, World())
+        tuning.tune(job, World(), checkpoint_now=lambda: False)
 
 
 def test_what_is_left_out_or_cut_is_said() -> None:
@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_costs_its_own_job_alone(
         job_of(tmp_path, rows, TuningSettings(steps=4, global_batch_size=2, max_tokens=200, lr=lr, log_every=1))
         for lr in (1e30, 1e-3)
     ]
-    tuning.train_loop({"jobs": jobs, "use_gpu": False, "run": "r"})
+    train_loop.train_loop({"jobs": jobs, "use_gpu": False, "run": "r"})
     bad, good = jobs
     assert good.place.exists("manifest.json")
     assert not bad.place.exists("manifest.json")
@@ -203,21 +203,21 @@ def test_what_would_fail_again_is_not_tried_again_in_the_same_run(
     bad, good = (
         job_of(tmp_path, rows, TuningSettings(steps=1, global_batch_size=2, max_tokens=200, lr=lr)) for lr in (1, 1e-3)
     )
-    tried, tune = [], tuning._tune
+    tried, tune = [], tuning.tune
 
-    def fails(job: TuneJob, world: World) -> None:
+    def fails(job: TuneJob, world: World, **hooks: Any) -> None:
         tried.append(job.settings.lr)
         if job.key == bad.key and tried.count(1) == 1:
             raise error
-        tune(job, world)
+        tune(job, world, **hooks)
 
-    monkeypatch.setattr(tuning, "_tune", fails)
+    monkeypatch.setattr(train_loop, "tune", fails)
     with pytest.raises(type(error)):
-        tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
-    tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
+        train_loop.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
+    train_loop.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "r"})
     assert tried == [1, 1e-3]
     assert bad.place.read_json(tuning.FAILURE)["error"] == str(error)
-    tuning.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "s"})
+    train_loop.train_loop({"jobs": [bad, good], "use_gpu": False, "run": "s"})
     assert tried == [1, 1e-3, 1]
     assert all(finished(job.place, job.key) for job in (bad, good))
     assert not bad.place.exists(tuning.FAILURE)
@@ -226,19 +226,19 @@ def test_what_would_fail_again_is_not_tried_again_in_the_same_run(
 def test_another_fault_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(tmp_path, [row("train")])
 
-    def fails(job: TuneJob, world: World) -> None:
+    def fails(job: TuneJob, world: World, **hooks: Any) -> None:
         raise RuntimeError("connection reset by peer")
 
-    monkeypatch.setattr(tuning, "_tune", fails)
+    monkeypatch.setattr(train_loop, "tune", fails)
     with pytest.raises(RuntimeError, match="reset"):
-        tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+        train_loop.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     assert not job.place.exists(tuning.FAILURE)
 
 
 def test_rows_without_finite_logits_of_the_base_model_are_counted(
     tmp_path: Path, tiny_llama: TinyLlama, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tuning, "preemption_notice", lambda: False)  # no run of Ray Train to ask
+    monkeypatch.setattr(train_loop, "preemption_notice", lambda: False)  # no run of Ray Train to ask
     for part in tiny_llama:
         part.save_pretrained(tmp_path)
     model = copy.deepcopy(tiny_llama[0])
@@ -246,7 +246,7 @@ def test_rows_without_finite_logits_of_the_base_model_are_counted(
     (first, *_) = [token for token in tiny_llama[1](" Madrid")["input_ids"] if token not in others]
     with torch.no_grad():
         model.model.embed_tokens.weight[first] = torch.nan
-    monkeypatch.setattr(tuning, "load_causal_lm", lambda *arguments: model)
+    monkeypatch.setattr(base_models, "load_causal_lm", lambda *arguments: model)
     rows = [
         row(split, label, row_id=f"{split}{label}{place}")
         for split in ("train", "val_select")
@@ -255,7 +255,7 @@ def test_rows_without_finite_logits_of_the_base_model_are_counted(
     ]
     rows[1]["answer"] = "Madrid"
     job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
-    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    train_loop.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     found = finished(job.place, job.key)
     assert found is not None
     assert {name: found.manifest.counts[name] for name in ("train", "not_finite")} == {"train": 4, "not_finite": 1}
@@ -267,11 +267,11 @@ def test_tuned_files_that_are_lost_are_made_again_from_the_last_checkpoint(
 ) -> None:
     rows = rows_and_model(tmp_path, tiny_llama, monkeypatch)
     job = job_of(tmp_path, rows, TuningSettings(steps=2, global_batch_size=2, max_tokens=200, log_every=1))
-    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    train_loop.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     weights = job.adapter.read_bytes("adapter_model.safetensors")
     assert finished(job.place, job.key) is not None
     (job.place / lost).remove()
     assert finished(job.place, job.key) is None
-    tuning.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    train_loop.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
     assert finished(job.place, job.key) is not None
     assert job.adapter.read_bytes("adapter_model.safetensors") == weights

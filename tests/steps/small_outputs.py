@@ -158,7 +158,7 @@ def tuner(place: Path) -> tuple[Tuner, Any]:
 def tuned(place: Path) -> Any:
     _, state = tuner(place)
     names = ("step", "query_loss", "divergence", "val_nll")
-    moved = sum(float(tensor.norm()) for name, tensor in state.tensors.items() if name.startswith("best/"))
+    moved = sum(float(tensor.norm()) for name, tensor in state.tensors.items() if name.startswith("best/causal_lm."))
     return [[[figure[name] for name in names] for figure in state.history], state.best_step, moved]
 
 

@@ -17,10 +17,14 @@ class LastLayerReads:
         """Hooks into a decoder whose last layer is built as Llama's; others are left as they are."""
         self.positions: Tensor | None = None
         self.n_tokens = 0
-        for module in _narrowed(decoder):
-            _Narrowing(self, module)
+        self._hooks = [hook for module in _narrowed(decoder) for hook in _Narrowing(self, module).hooks]
         if attention := _last_part(decoder, "self_attn"):
-            attention.register_forward_pre_hook(self._tell_attention, with_kwargs=True)
+            self._hooks.append(attention.register_forward_pre_hook(self._tell_attention, with_kwargs=True))
+
+    def remove(self) -> None:
+        """Leaves the decoder as it was found."""
+        for hook in self._hooks:
+            hook.remove()
 
     def narrow(self, positions: Tensor, n_tokens: int) -> None:
         """Of the coming pass, over so many tokens a row, only these places (R,), distinct, are read in every row."""
@@ -59,8 +63,7 @@ class _Narrowing:
     def __init__(self, reads: LastLayerReads, module: nn.Module) -> None:
         self.reads = reads
         self.is_narrow = False
-        module.register_forward_pre_hook(self.before)
-        module.register_forward_hook(self.after)
+        self.hooks = [module.register_forward_pre_hook(self.before), module.register_forward_hook(self.after)]
 
     def before(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         states: Tensor = arguments[0]

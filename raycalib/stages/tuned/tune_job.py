@@ -34,12 +34,13 @@ class TuneJob:
     key: str
     identity: Mapping[str, Any]
     query_header: QueryHeader = WITHOUT_HEADER
+    cell: str = ""
 
     @property
     def title(self) -> str:
-        """The combo's name."""
-        method = "" if self.settings.method == "lora_prompt" else f" ({self.settings.method})"
-        return f"{self.model.name} {self.style}{method}"
+        """The combo's name, with what tells it from others of a sweep."""
+        method = "" if self.settings.method == "lora_prompt" else f"({self.settings.method})"
+        return " ".join(part for part in (self.model.name, self.style, self.cell or method) if part)
 
     @property
     def adapter(self) -> Location:
@@ -66,13 +67,16 @@ def tune_job(
     seed: int,
     out: Location,
     query_header: QueryHeader = WITHOUT_HEADER,
+    weights: str = "",
 ) -> TuneJob:
-    """The job of one combo, with its place and key."""
+    """The job of one combo, with its place and key; ``weights`` is the model's fingerprint, where it is known."""
     decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
+    if not settings.train_rows:  # as before there was such a setting
+        del decisive["train_rows"]
     identity: dict[str, Any] = {
         "version": VERSION,
         "model": model.name,
-        "weights": model.fingerprint(),  # labels that are given know nothing of them
+        "weights": weights or model.fingerprint(),  # labels that are given know nothing of them
         "style": style,
         "settings": decisive,
         "seed": seed,

@@ -40,7 +40,7 @@ class TuningLog:
 
     def show(self, line: str) -> None:
         """What goes on; the next line replaces it."""
-        show(f"{self.start} {line}")
+        show(f"{self.start} {line}", self.start)
 
     def observe_step(self, figures: StepFigures) -> None:
         """A step's figures, shown once a second at most."""
@@ -67,7 +67,7 @@ class TuningLog:
     def end(self, steps: int, best_step: int, best_nll: float | None) -> None:
         """The line that stays of the combo."""
         best = "no step with a finite loss" if best_nll is None else f"best val NLL {best_nll:.3f} at step {best_step}"
-        end(f"{self.start} {steps} steps · {best} · {time.monotonic() - self._created:,.0f} s")
+        end(f"{self.start} {steps} steps · {best} · {time.monotonic() - self._created:,.0f} s", self.start)
 
     def close(self) -> None:
         """Writes what is left."""

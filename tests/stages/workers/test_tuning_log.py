@@ -44,8 +44,8 @@ def scalars(content: bytes) -> dict[tuple[str, int], float]:
 def test_the_line_that_goes_on_and_the_one_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = list[str]()
     clock = iter([0.0, 100.0, 100.5, 110.0, 130.0])  # made, three steps, the end
-    monkeypatch.setattr(tuning_log, "show", lines.append)
-    monkeypatch.setattr(tuning_log, "end", lines.append)
+    monkeypatch.setattr(tuning_log, "show", lambda line, key: lines.append(line))
+    monkeypatch.setattr(tuning_log, "end", lambda line, key: lines.append(line))
     monkeypatch.setattr(tuning_log, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     log = TuningLog(Location(str(tmp_path)), "llama2:7b oe")
     log.observe_step(STEP)

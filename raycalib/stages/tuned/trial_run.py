@@ -1,0 +1,106 @@
+"""Jobs of one worker each, side by side: trials of Ray Tune, which need no process group and start up once."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+import logging
+import os
+from uuid import uuid4
+
+from ray import tune
+
+from raycalib.errors import StorageError
+from raycalib.secrets import hide_message
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.output import StageError
+from raycalib.stages.pools.room import nodes_now, workers_that_fit
+from raycalib.stages.settings import RaySettings
+from raycalib.stages.tuned.remedies import what_to_do
+from raycalib.stages.tuned.room_for_jobs import trainer_resources
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.tuned.waiting import WaitingForRoom
+from raycalib.stages.tuned.watched import WatchedTrials
+from raycalib.stages.workers.trial import tune_trial
+from raycalib.storage import Location
+
+FOLDER = "ray_tune"
+"""Where Tune notes its own state, which nothing of ours reads."""
+
+NOT_WANTED = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a job's place has its own event files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run, as it does elsewhere
+    "RAY_AIR_NEW_OUTPUT": "0",  # it prints a box even where it is to be silent
+}
+
+
+def run_trials(
+    jobs: Sequence[TuneJob], at_once: int, out: Location, cluster: Cluster, most_failed: int | None = None
+) -> Mapping[str, str]:
+    """Tunes the jobs, so many at once; a process that ends early is started again, and goes on from its checkpoint.
+
+    The same process takes the next job: those of one model one after the other find it loaded.
+
+    Args:
+        jobs: of one worker each.
+        at_once: so many of them.
+        out: the run's directory.
+        cluster: where they are tuned.
+        most_failed: once more of them have failed, the others are not begun; None is no bound.
+
+    Returns:
+        By a job's key, why its process ended each time; a job's own failure stands in its place.
+    """
+    for name, value in NOT_WANTED.items():
+        os.environ.setdefault(name, value)
+    name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a trial, so each run of Tune is a new one
+    for module in ("ray.tune.tune", "ray.tune.analysis.experiment_analysis"):  # they miss the files of those loggers
+        logging.getLogger(module).setLevel(logging.ERROR)
+    given = {"jobs": list(jobs), "use_gpu": cluster.settings.gpus_per_worker > 0, "run": name}
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(tune_trial, **given), trainer_resources(cluster.settings)),
+        param_space={"job": tune.grid_search(list(range(len(jobs))))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=(out / FOLDER).uri,
+            callbacks=[
+                WaitingForRoom(cluster.settings.wait_for_nodes_s, partial(_lack, cluster.settings)),
+                WatchedTrials(jobs, name, most_failed),
+            ],
+            failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them
+            verbose=0,
+        ),
+    )
+    failed = {}
+    for result in _results(tuner):
+        if result.error is not None:
+            lines = str(result.error).strip().splitlines() or [type(result.error).__name__]
+            failed[jobs[result.config["job"]].key] = hide_message(f"{lines[-1]}; {what_to_do(lines[-1])}")
+    if not failed and (out / FOLDER / name).names():  # else its files may say more
+        with suppress(StorageError):  # what stays harms nobody
+            (out / FOLDER / name).remove()
+    return failed
+
+
+def _results(tuner: tune.Tuner) -> tune.ResultGrid:
+    """What became of the trials.
+
+    Raises:
+        StageError: they found no room on the cluster, which a callback raises, or Tune itself failed.
+    """
+    try:
+        return tuner.fit()
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, StageError):
+            cause = cause.__cause__ or cause.__context__
+        last = str(cause or error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise StageError(hide_message(f"tuning failed: {last[0]}; {what_to_do(last[0])}")) from error
+
+
+def _lack(settings: RaySettings) -> str:
+    """What a trial needs, and what the cluster holds; of plain values, since Tune pickles its callbacks."""
+    cpus, gpus = settings.cpus_per_worker, settings.gpus_per_trainer
+    needs = f"{cpus:g} CPU, {gpus} GPU" if gpus else f"{cpus:g} CPU"
+    has_room_for = sum(workers_that_fit(node, cpus, gpus) for node in nodes_now())
+    return f"each needs {needs}; the cluster has room for {has_room_for}"

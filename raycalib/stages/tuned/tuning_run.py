@@ -1,0 +1,91 @@
+"""Tunes jobs: many side by side with a worker each, few or large ones in turn by several workers together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from raycalib.errors import ConfigError
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.lines.progress import say
+from raycalib.stages.lines.why_again import say_why_again
+from raycalib.stages.lines.worker_lines import WORKER_LINES
+from raycalib.stages.output import StageError, StageOutput, finished
+from raycalib.stages.tuned.remedies import what_to_do
+from raycalib.stages.tuned.room_for_jobs import share_out
+from raycalib.stages.tuned.train_run import run_train
+from raycalib.stages.tuned.trial_run import run_trials
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.workers.tuning import FAILURE
+from raycalib.stages.workers.tuning_log import combo_start
+from raycalib.storage import Location
+
+LINES_COME_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class TuningResult:
+    """What became of the jobs, by their keys: each is tuned, or failed with its cause and remedy."""
+
+    tuned: Mapping[str, StageOutput]
+    failed: Mapping[str, str]
+
+
+def run_tuning(
+    jobs: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None = None
+) -> TuningResult:
+    """Tunes the combos that are not finished, those that failed before among them; one cut off goes on from its
+    last checkpoint. A combo that cannot be tuned does not keep the others from it.
+
+    Args:
+        jobs: combos, or cells of a sweep.
+        out: the run's directory.
+        cluster: where they are tuned.
+        most_failed: once more of them have failed, the others are not begun; None is no bound.
+    """
+    missing = [job for job in jobs if not finished(job.place, job.key)]
+    ended: Mapping[str, str] = {}
+    if missing:
+        for job in missing:
+            names = job.place.names()
+            if FAILURE in names:  # of an earlier run
+                (job.place / FAILURE).remove()
+            if not names and not job.cell:  # else it goes on, or others beside it are other cells
+                say_why_again(job.place, f"tuning {job.title}", job.identity, (job.input_key,))
+        try:
+            ended = _tune(missing, out, cluster, most_failed)
+        except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
+            ended = dict.fromkeys([job.key for job in missing], str(error))
+        done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
+        WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
+    tuned, failed = dict[str, StageOutput](), dict[str, str]()
+    for job in jobs:
+        output = finished(job.place, job.key)
+        if output is None:
+            failed[job.key] = _cause(job, ended.get(job.key, ""))
+        else:
+            tuned[job.key] = replace(output, was_done=job not in missing)
+    return TuningResult(tuned, failed)
+
+
+def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None) -> Mapping[str, str]:
+    """Why jobs ended without a word of their own, by key.
+
+    Raises:
+        ConfigError: the cluster has no room for them, or a setting needs more than it gives.
+        StageError: a run of several workers failed.
+    """
+    n_workers, at_once = share_out(missing, cluster)
+    if n_workers == 1:
+        more = ", as far as there is room" if at_once > cluster.trainers_that_fit() else ""
+        say(f"  tuning {len(missing)} combo(s), {at_once} at once{more}")
+        return run_trials(missing, at_once, out, cluster, most_failed)
+    say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
+    run_train(missing, n_workers, out, cluster)
+    return {}
+
+
+def _cause(job: TuneJob, ended: str) -> str:
+    """Why a combo is not tuned, and what to do."""
+    if job.place.exists(FAILURE):
+        cause = job.place.read_json(FAILURE)["error"]
+        return f"{cause}; {what_to_do(cause)}"
+    return ended or f"tuning left no manifest in {job.place.uri}; run the same command again"

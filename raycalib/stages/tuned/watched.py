@@ -1,0 +1,77 @@
+"""What goes wrong with trials: said, counted, and ended where it goes on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ray.tune import Callback
+
+from raycalib.secrets import hide_message
+from raycalib.stages.lines.progress import say
+from raycalib.stages.output import StageError
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.workers.trial import FAILED
+from raycalib.stages.workers.tuning import leave_failure
+from raycalib.tuning.checkpoint import complete_checkpoints
+
+UNKNOWN = "its process ended; the cause is in the run's logs"
+DEATHS_IN_VAIN = 3
+"""Ends of a trial's process with no new checkpoint between them, after which it is not started again."""
+
+
+class WatchedTrials(Callback):
+    """Is told by Tune of each trial's result, end and error; ``run`` is the name of the run of Tune."""
+
+    def __init__(self, jobs: Sequence[TuneJob], run: str, most_failed: int | None) -> None:
+        self.jobs, self.run, self.most_failed = list(jobs), run, most_failed
+        self._failed = set[str]()
+        self._deaths: dict[str, tuple[int, int]] = {}
+
+    def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
+        """Counts a trial that has left its failure."""
+        if result.get(FAILED):
+            self._failed.add(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Says that a process has ended; where it did so again and again without a checkpoint, lets it be."""
+        job, cause = self._job(trial), f" ({found})" if (found := last_line(trial)) else ""
+        steps = [step for step, _ in complete_checkpoints(job.place / "checkpoints")]
+        newest = max(steps, default=0)
+        before, times = self._deaths.get(job.key, (newest, 0))
+        times = times + 1 if newest == before else 1
+        self._deaths[job.key] = (newest, times)
+        if times < DEATHS_IN_VAIN:
+            said = f"goes on from step {newest}" if newest else "begins again"
+            say(f"  tune {job.title}: its process ended{cause}; it {said}")
+        else:
+            leave_failure(
+                job, self.run, RuntimeError(f"its process ended {times} times without a new checkpoint{cause}")
+            )
+
+    def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Counts a trial that Tune has given up."""
+        self._failed.add(trial.trial_id)
+        say(f"  tune {self._job(trial).title}: failed: {last_line(trial) or UNKNOWN}")
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Ends all trials where too many have failed.
+
+        Raises:
+            StageError: they have; those at work keep their checkpoints.
+        """
+        if self.most_failed is not None and len(self._failed) > self.most_failed:
+            raise StageError(
+                f"stopped, since {len(self._failed)} trials have failed, more than {self.most_failed} "
+                "(--max-failed-trials)"
+            )
+
+    def _job(self, trial: Any) -> TuneJob:
+        return self.jobs[trial.config["job"]]
+
+
+def last_line(trial: Any) -> str:
+    """The cause of a trial's end, without secrets; empty where Tune knows none, as of a node that is gone."""
+    error = trial.get_pickled_error() or trial.get_error()
+    if error is None:
+        return ""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return hide_message(lines[-1])

@@ -1,0 +1,76 @@
+"""What a trial of Ray Tune does: one job alone in its process, which the next trial takes over with all it imported."""
+
+from collections.abc import Sequence
+import os
+from typing import Any
+
+import ray
+from ray import tune as ray_tune
+from ray._private.state import state as ray_state
+
+from raycalib.errors import RaycalibError, StorageError
+from raycalib.lm.engines.memory import is_out_of_memory
+from raycalib.lm.loading import chosen_device
+from raycalib.stages.lines.progress import say
+from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.workers.base_models import BaseModels, free_memory
+from raycalib.stages.workers.model import use_given_threads
+from raycalib.stages.workers.tuning import is_settled, leave_failure, tune, with_half_the_rows
+from raycalib.tuning.figures import TuningProgress, plain_figures
+from raycalib.tuning.world import World
+
+FAILED = "failed"
+"""What a trial reports that leaves its failure in its place."""
+
+BASE_MODELS = BaseModels()
+"""Of this process, which trials take over from one another."""
+
+
+def tune_trial(config: dict[str, Any], jobs: Sequence[TuneJob], use_gpu: bool, run: str) -> None:
+    """Tunes the job whose number the configuration has, unless an attempt of this run found that it cannot be.
+
+    A fault that would come again is left in the job's place and not raised: Tune tries a trial that raises again.
+    """
+    clean_streams()
+    with clean_errors():
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        use_given_threads()
+        job, world = jobs[config["job"]], World(device=chosen_device(use_gpu))
+        if is_settled(job, run):
+            return
+        try:
+            _tune_within_memory(job, world)
+        except StorageError:  # a store that did not answer may do so soon
+            raise
+        except (RaycalibError, RuntimeError) as error:
+            if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
+                raise
+            leave_failure(job, run, error)
+            ray_tune.report({FAILED: 1})
+        finally:
+            free_memory(world)
+
+
+def _tune_within_memory(job: TuneJob, world: World) -> None:
+    """Tunes; where memory runs out, once more with half as many rows in a pass."""
+    try:
+        tune(job, world, checkpoint_now=node_is_going, observe=_report, base_models=BASE_MODELS)
+        return
+    except RuntimeError as error:
+        halved = with_half_the_rows(job)
+        if not is_out_of_memory(error) or halved is None:
+            raise
+    free_memory(world)  # outside the handler, whose traceback holds the model
+    say(f"  tune {job.title}: out of memory; goes on with {halved.settings.micro_batch_size} rows in a pass")
+    tune(halved, world, checkpoint_now=node_is_going, observe=_report, base_models=BASE_MODELS)
+
+
+def _report(figures: TuningProgress) -> None:
+    """Lets Tune, its schedulers and loggers know of an evaluation."""
+    ray_tune.report({name: value for name, value in plain_figures(figures).items() if value is not None})
+
+
+def node_is_going() -> bool:
+    """Whether Ray knows that this process's node will be taken away."""
+    return ray.get_runtime_context().get_node_id() in ray_state.get_draining_nodes()
