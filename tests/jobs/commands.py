@@ -23,12 +23,14 @@ STAGES = ("questions", "answers", "labelled", "features", "scored", "predictions
 Files = dict[str, int]
 
 
-def run_job(name: str, *flags: str, code: int = 0, environment: Mapping[str, str] = os.environ) -> str:
+def run_job(
+    name: str, *flags: str, code: int = 0, environment: Mapping[str, str] = os.environ, root: Path = ROOT
+) -> str:
     """Runs a command to its end, and prints its seconds; what it said, standard error last."""
     began = time.monotonic()
     command = [sys.executable, f"jobs/{name}.py", *flags]
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        command, cwd=root, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     print(f"{time.monotonic() - began:.1f} s, code {done.returncode}: {name} {' '.join(flags)}")
     said = done.stdout + done.stderr

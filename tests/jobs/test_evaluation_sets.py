@@ -17,7 +17,7 @@ from tests.jobs.commands import (
     write_facts,
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 METHODS = "zero_shot_query,answer_likelihood,lora_prompt"
 N_ROWS = 24
 

@@ -25,7 +25,9 @@ SMALL = ["--recipe", "smoke", "--styles", "oe", "--rows-per-shard", "48", "--wor
 SMALL += [str(part) for split, most in LIMITS.items() for part in (f"--source.limits.{split}", most)]
 
 HITS = {"worker": 0, "driver": 0}
-"""Processes that were alive when they were killed, over all seeds."""
+"""Processes that were alive when they were killed, over all seeds that are run."""
+
+SEEDS_RUN = list[int]()
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 
@@ -98,8 +100,9 @@ def calm(cluster, tmp_path_factory) -> dict[str, bytes]:
     return shards
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 10))])
 def test_killed_at_a_random_moment_rows_and_answers_are_those_of_a_calm_run(cluster, calm, tmp_path, seed) -> None:
+    SEEDS_RUN.append(seed)
     out, log, draw = tmp_path / "out", tmp_path / "log", random.Random(seed)
     process = start(out, cluster, log)
     first, second = sorted(draw.choices(range(N_SHARDS - 1), k=2))
@@ -118,7 +121,7 @@ def test_killed_at_a_random_moment_rows_and_answers_are_those_of_a_calm_run(clus
 
 
 def test_the_kills_met_processes_at_work() -> None:
-    assert min(HITS.values()) >= 7, HITS
+    assert min(HITS.values()) >= 0.7 * len(SEEDS_RUN), (HITS, SEEDS_RUN)
 
 
 def test_a_finished_run_does_nothing(cluster, calm, tmp_path) -> None:
