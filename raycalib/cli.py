@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, redirect_stderr
-from dataclasses import replace
+from dataclasses import fields, replace
 import io
 import os
 import re
@@ -22,6 +22,7 @@ from raycalib.run_logs import RUN_LOGS
 from raycalib.secrets import hide_message
 
 Config = TypeVar("Config")
+Run = TypeVar("Run", bound=PipelineConfig)
 
 SHORT_FLAGS = {"--dataset": "--source.name"} | {
     f"--{name}": f"--source.{name}"
@@ -75,8 +76,13 @@ FOLLOW_STEPS = {"--tuning.eval-every": "eval_every", "--tuning.checkpoint-every"
 
 
 def pipeline_config(
-    arguments: Sequence[str], description: str, recorded: PipelineConfig | None = None
-) -> PipelineConfig:
+    arguments: Sequence[str],
+    description: str,
+    recorded: PipelineConfig | None = None,
+    *,
+    kind: type[Run] = PipelineConfig,  # type: ignore[assignment]  # of a call that gives none
+    more_short: Mapping[str, str] = {},
+) -> Run:
     """The recipe named by ``--recipe`` with the other flags laid over it.
 
     Where none is named it is ``demo`` for the embedded models, and ``own``, which is said, for any other. How often a
@@ -86,13 +92,17 @@ def pipeline_config(
         arguments: of the command line.
         description: of the job.
         recorded: takes the recipe's place where none is named.
+        kind: of configuration; one that has more than a run's begins with its own defaults there.
+        more_short: whole names of flags of that kind.
 
     Raises:
         ConfigError: an unknown recipe, or a value that is not allowed.
         SystemExit: ``--help``, or a flag that does not exist (code 2).
     """
     name, rest = take_flag(arguments, "--recipe", NO_RECIPE, RECIPES)
-    whole = gather_lists([_whole_flag(argument, WHOLE_FLAGS) for argument in _with_workers(rest)], LIST_FLAGS)
+    whole = gather_lists(
+        [_whole_flag(argument, {**WHOLE_FLAGS, **more_short}) for argument in _with_workers(rest)], LIST_FLAGS
+    )
     is_named = name != NO_RECIPE
     if not is_named:
         roots = values_of(whole, "--model-root")
@@ -111,7 +121,7 @@ def pipeline_config(
         f"--model-root name other models than the embedded ones (this help shows the defaults of {name}):\n{listed}"
     )
     chosen = recorded if recorded is not None and not is_named else recipe(name)
-    config = _parse(PipelineConfig, whole, text, chosen)
+    config = _parse(kind, whole, text, kind(**{each.name: getattr(chosen, each.name) for each in fields(chosen)}))
     if not is_named and name == "own" and recorded is None:
         print(f"recipe own, the paper's settings of tuning ({config.tuning.steps:,} steps): --recipe names another")
     return _following_steps(config, chosen, whole)
@@ -126,7 +136,7 @@ def refuse_estimate(config: PipelineConfig) -> None:
         )
 
 
-def _following_steps(config: PipelineConfig, chosen: PipelineConfig, arguments: Sequence[str]) -> PipelineConfig:
+def _following_steps(config: Run, chosen: PipelineConfig, arguments: Sequence[str]) -> Run:
     """The configuration with evaluations and checkpoints, where they are not given, as often as the recipe has them."""
     steps = config.tuning.steps
     followed = {

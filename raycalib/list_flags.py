@@ -22,6 +22,8 @@ LIST_FLAGS = PART_FLAGS | {
     "--style": "--styles",
     "--styles": "--styles",
     "--methods": "--methods",
+    "--sweep.axes": "--sweep.axes",
+    "--sweep.combos": "--sweep.combos",
 }
 """From how a flag is given to its whole name."""
 

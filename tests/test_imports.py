@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
     "recorded": {"config", "errors", "storage"},
     "plan": {"config", "errors", "evaluation", "lm", "printable", "tuning"},
+    "sweeps": {"config", "errors", "evaluation", "hashing", "metrics", "plan", "printable", "storage", "tuning"},
     "steps": {
         "config",
         "errors",
@@ -57,6 +58,7 @@ ALLOWED: dict[str, set[str]] = {
         "hashing",
         "judging",
         "lm",
+        "printable",
         "prompts",
         "records",
         "recorded",
@@ -64,6 +66,7 @@ ALLOWED: dict[str, set[str]] = {
         "sources",
         "stages",
         "storage",
+        "sweeps",
         "tuning",
     },
     "list_flags": {"errors"},
@@ -94,6 +97,7 @@ WITHOUT_RAY = {
     "recipes",
     "recorded",
     "plan",
+    "sweeps",
 }
 INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro", "vllm"}
 

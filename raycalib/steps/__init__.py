@@ -10,12 +10,14 @@ from raycalib.steps.open_run import open_run
 from raycalib.steps.questions import questions
 from raycalib.steps.report import figures, report
 from raycalib.steps.run import Run
+from raycalib.steps.trials import Swept, sweep
 from raycalib.steps.tuned import Learned, tuned
 
 __all__ = [
     "Evaluation",
     "Learned",
     "Run",
+    "Swept",
     "answers",
     "calibration_questions",
     "evaluate",
@@ -28,6 +30,7 @@ __all__ = [
     "questions",
     "report",
     "say_estimate",
+    "sweep",
     "together",
     "tuned",
 ]

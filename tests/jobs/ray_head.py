@@ -34,8 +34,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def ray_head(folder: Path) -> Iterator[RayHead]:
-    """Starts a head of two CPUs whose files lie in the folder, and ends it with all its processes."""
+def ray_head(folder: Path, n_cpus: int = 2) -> Iterator[RayHead]:
+    """Starts a head of so many CPUs whose files lie in the folder, and ends it with all its processes."""
     token = folder / "token"
     token.write_text("a" * 64)
     port, dashboard = free_port(), free_port()
@@ -43,7 +43,7 @@ def ray_head(folder: Path) -> Iterator[RayHead]:
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment["PATH"] = f"{RAY.parent}{os.pathsep}{environment['PATH']}"  # a job's ``python``
     command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"]
-    command += ["--dashboard-host=127.0.0.1", "--num-cpus=2", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += ["--dashboard-host=127.0.0.1", f"--num-cpus={n_cpus}", f"--temp-dir={folder}", "--disable-usage-stats"]
     with (folder / "head.log").open("wb") as log:
         head = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     process = psutil.Process(head.pid)

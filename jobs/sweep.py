@@ -1,0 +1,84 @@
+r"""Tunes combos in many ways side by side, chooses one for each by validation rows alone, and evaluates the chosen.
+
+python jobs/sweep.py --recipe smoke --axis kl_decay=0,1 --axis steps=12,24 --out runs/sweep
+python jobs/sweep.py --recipe sweep12 --combos 'llama2:*/oe' --out s3://bucket/sweep   # the paper's, KL decay × steps
+python jobs/sweep.py --recipe sweep12 --plan                       # how many trials, and what they share
+python jobs/sweep.py --status --out runs/sweep                     # from a second terminal: how far it is
+ray job submit --working-dir . -- python jobs/sweep.py …           # on a cluster
+
+Answers, labels and features are made once for each combo; a trial that is tuned already, here or by
+jobs/full_pipeline.py into the same --out, is not tuned again: killed, or with more values, the same command does the
+rest. The leaderboard is OUT/sweep/leaderboard.csv. --axis is short for --sweep.axes, and may be given again and again;
+--combos, --search, --samples, --criterion, --confirm-seeds, --max-trials, --max-failed-trials are short for --sweep.*
+likewise. --recipe sweep12 is the recipe paper with KL decay × steps; all other flags are those of full_pipeline.py.
+"""
+
+from collections.abc import Sequence
+
+from raycalib.cli import pipeline_config, refuse_estimate, run_job, values_of
+from raycalib.sweeps.cells import Cell
+from raycalib.sweeps.config import SweepConfig, cells_of
+
+SHORT = {"--axis": "--sweep.axes", "--combos": "--sweep.combos"} | {
+    f"--{name}": f"--sweep.{name}"
+    for name in ("search", "samples", "max-trials", "max-failed-trials", "criterion", "confirm-seeds")
+}
+SWEEP12 = ["--sweep.axes", "kl_decay=0,0.1,0.5,1,2", "steps=1000,2500,5000"]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Sweeps, plans or tells how far a sweep is; what needs torch and Ray is imported only once that is known."""
+    if "--status" in arguments:
+        from raycalib.steps.sweep_status import say_status
+
+        say_status((values_of(arguments, "--out") or [SweepConfig.out])[-1])
+        return
+    config = pipeline_config(_with_recipe(arguments), __doc__ or "", kind=SweepConfig, more_short=SHORT)
+    refuse_estimate(config)
+    cells = cells_of(config)
+    if config.plan:
+        from raycalib.sweeps.plan import plan_lines
+
+        print("\n".join(plan_lines(config, cells)))
+    else:
+        run_sweep(config, cells)
+
+
+def _with_recipe(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--recipe sweep12`` written out: the paper's recipe, and axes where none is given."""
+    given = [text.partition("=")[0] for text in arguments]
+    joined = " ".join(arguments).replace("--recipe=", "--recipe ")
+    if "--recipe sweep12" not in joined:
+        return list(arguments)
+    rest = ["paper" if text == "sweep12" else text.replace("--recipe=sweep12", "--recipe=paper") for text in arguments]
+    return rest if {"--axis", "--sweep.axes"} & set(given) else [*SWEEP12, *rest]
+
+
+def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:
+    """Each line is a step, as in full_pipeline.py; many cells are tuned where that tunes one for each combo."""
+    from raycalib import steps
+    from raycalib.lm.names import ModelSource
+
+    with steps.open_run(config.run_config(cells)) as run:
+        asked = steps.questions(run)
+
+        def learn(model: ModelSource) -> steps.Learned:
+            answered = steps.answers(run, model, asked)
+            labelled, features = steps.together(
+                lambda: steps.labels(run, model, answered), lambda: steps.features(run, model, answered)
+            )
+            return steps.Learned(labelled=labelled, features=features)
+
+        learned = run.for_each_model(learn)
+        swept = steps.sweep(run, learned, cells, config.sweep)
+
+        def evaluate(model: ModelSource) -> list[steps.Evaluation]:
+            return steps.evaluate(run, model, learned[model.name], swept.chosen)
+
+        evaluated = run.for_each_model(evaluate)
+        figures = steps.figures(run, evaluated)
+        steps.report(run, evaluated, figures)
+
+
+if __name__ == "__main__":
+    run_job(main, quiet=True)

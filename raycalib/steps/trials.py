@@ -1,0 +1,141 @@
+"""The sweep's steps: trials of all cells on labels that are there, the choice of a cell, and the leaderboard."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+import io
+
+import pyarrow.parquet as pq
+
+from raycalib.stages.combo import Combo
+from raycalib.stages.output import StageError
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.tuned.tuning_run import TuningResult, run_tuning
+from raycalib.stages.workers.tuning import TRAINING, VALIDATION
+from raycalib.steps.run import Run
+from raycalib.steps.sweep_lines import say_sweep
+from raycalib.steps.sweep_status import write_trials
+from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
+from raycalib.sweeps.cells import Cell
+from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
+from raycalib.sweeps.page import render_sweep
+from raycalib.sweeps.selection import chosen
+from raycalib.sweeps.settings import SweepSettings
+from raycalib.sweeps.spread import seeds_beside
+from raycalib.sweeps.trials import Trial, judged
+
+NOT_THERE = "the combo has no rows to tune on; why is said above"
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep's trials, and the jobs of those that are chosen."""
+
+    trials: Sequence[Trial]
+    chosen: Sequence[TuneJob]
+
+
+def name_of(combo: Combo) -> str:
+    """As cells name it."""
+    return f"{combo.model.name}/{combo.style}"
+
+
+def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], settings: SweepSettings) -> Swept:
+    """Tunes all cells, chooses one for each combo and method by ``val_select`` alone, and writes the leaderboard.
+
+    Cells that are tuned already, by whatever sweep or run in this directory, are not tuned again. A combo and method
+    without a finished trial is a hole.
+
+    Raises:
+        StageError: more trials have failed than may; the leaderboard has what is done, and nothing is chosen.
+    """
+    place, jobs = run.out / "sweep", _jobs(run, learned, cells)
+    write_trials(place, jobs)
+    trials = _tried(run, learned, cells, jobs, settings)
+    failed = [trial for trial in trials if trial.reason and trial.key]
+    if len(failed) > settings.max_failed_trials:
+        write_leaderboard(place, leaderboard(trials, ()))
+        raise StageError(
+            f"sweep: {len(failed)} of {len(trials)} trials are not tuned, and {settings.max_failed_trials} may fail "
+            f"(--max-failed-trials); nothing is chosen. The first, {failed[0].cell.combo} {failed[0].cell.title}: "
+            f"{failed[0].reason}"
+        )
+    best = chosen(trials, settings.criterion)
+    repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
+    more = _jobs(run, learned, repeated)
+    write_trials(place, jobs | more)
+    repeats = _tried(run, learned, repeated, more, settings)
+    _add_holes(run, trials, best)
+    keys = {trial.key for trial in best}
+    write_leaderboard(place, leaderboard([*trials, *repeats], keys))
+    place.write_bytes("index.html", render_sweep(trials, keys, settings.criterion, repeats).encode())
+    say_sweep(place, trials, repeats, keys, settings.criterion)
+    by_key = {job.key: job for job in jobs.values()}
+    return Swept([*trials, *repeats], [by_key[trial.key] for trial in best])
+
+
+def _jobs(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> dict[Cell, TuneJob]:
+    """The job of each cell whose combo has rows to tune on."""
+    combos = {name_of(combo): combo for combo in run.alive}
+    wanted = list(dict.fromkeys(cell.settings.method for cell in cells))
+    usable = {
+        name: combo for name, combo in combos.items() if has_training_set(run, combo, learned[combo.model.name], wanted)
+    }
+    return {
+        cell: replace(
+            job_of(run, usable[cell.combo], learned[usable[cell.combo].model.name], cell.settings, cell.seed),
+            cell=cell.title,
+        )
+        for cell in cells
+        if cell.combo in usable
+    }
+
+
+def _tried(
+    run: Run,
+    learned: Mapping[str, Learned],
+    cells: Sequence[Cell],
+    jobs: Mapping[Cell, TuneJob],
+    settings: SweepSettings,
+) -> list[Trial]:
+    """What became of the cells, in their order."""
+    reasons = dict[str, str]()
+    for combo in run.alive:
+        if of_combo := [job for cell, job in jobs.items() if cell.combo == name_of(combo)]:
+            reasons |= not_tuned(run, combo, learned, of_combo)
+    wanted = [job for job in jobs.values() if job.key not in reasons]
+    result = run_tuning(wanted, run.out, run.cluster, settings.max_failed_trials)
+    for output in result.tuned.values():
+        run.keep(output)
+    return [_trial(cell, jobs.get(cell), result, reasons) for cell in cells]
+
+
+def _trial(cell: Cell, job: TuneJob | None, result: TuningResult, reasons: Mapping[str, str]) -> Trial:
+    if job is None:
+        return Trial(cell=cell, key="", place="", reason=NOT_THERE)
+    if job.key not in result.tuned:
+        reason = " ".join((reasons.get(job.key) or result.failed[job.key]).split())
+        return Trial(cell=cell, key=job.key, place=job.place.uri, reason=reason)
+    if not job.place.exists(VALIDATION):
+        reason = f"an older version tuned it and left no {VALIDATION}; remove its directory, and it is tuned again"
+        return Trial(cell=cell, key=job.key, place=job.place.uri, reason=reason)
+    rows = pq.read_table(io.BytesIO(job.place.read_bytes(VALIDATION)))
+    best_step = int(job.place.read_json(TRAINING)["best_step"])
+    margins, labels = rows["margin"].to_numpy(), rows["query_label"].to_numpy()
+    return judged(cell, job.key, job.place.uri, best_step, rows["row_id"].to_pylist(), margins, labels)
+
+
+def _repeats(trial: Trial, trials: Sequence[Trial], n: int) -> list[Cell]:
+    """The trial's cell with other seeds than those that it was tried with."""
+    taken = {each.cell.seed for each in trials if each.cell.without_seed == trial.cell.without_seed}
+    return seeds_beside(trial.cell, n, taken)
+
+
+def _add_holes(run: Run, trials: Sequence[Trial], best: Sequence[Trial]) -> None:
+    """A combo and method of which no trial is chosen is a hole, with the reason of the first that failed."""
+    there = {(trial.cell.combo, trial.cell.settings.method) for trial in best}
+    combos = {name_of(combo): combo for combo in run.alive}
+    for trial in trials:
+        pair = (trial.cell.combo, trial.cell.settings.method)
+        if trial.reason and trial.key and pair not in there and trial.cell.combo in combos:
+            there.add(pair)
+            run.failures.add(combos[trial.cell.combo], StageError(trial.reason), method=trial.cell.settings.method)

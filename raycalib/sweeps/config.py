@@ -1,0 +1,69 @@
+"""The configuration of a sweep: a run's, and what is varied."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+from raycalib.config import PipelineConfig, is_skipped
+from raycalib.errors import ConfigError
+from raycalib.evaluation.methods import BASELINES, PROBE, TUNED
+from raycalib.sweeps.axes import Axis, parse_axes
+from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
+from raycalib.sweeps.settings import SweepSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig(PipelineConfig):
+    """A run whose combos are tuned in many ways.
+
+    Attributes:
+        sweep: what is varied.
+    """
+
+    sweep: SweepSettings = field(default_factory=SweepSettings)
+
+    def run_config(self, cells: Sequence[Cell]) -> PipelineConfig:
+        """That of the run: combos that are not swept are skipped; what the cells tune stands beside what is untuned."""
+        wanted = {cell.combo for cell in cells}
+        left_out = [combo for combo in all_combos(self) if combo not in wanted]
+        tuned = [method for method in TUNED if any(cell.settings.method == method for cell in cells)]
+        untuned = [method for method in self.methods if method in (*BASELINES, PROBE)]
+        values = {each.name: getattr(self, each.name) for each in fields(PipelineConfig)}
+        return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
+
+
+def all_combos(config: PipelineConfig) -> list[str]:
+    """Names of the run's combos that are not skipped."""
+    return [
+        f"{model}/{style}"
+        for model in config.models
+        for style in config.styles
+        if not is_skipped(config.skip, model, style)
+    ]
+
+
+def cells_of(config: SweepConfig) -> list[Cell]:
+    """What the sweep tries.
+
+    Raises:
+        ConfigError: nothing is varied, an axis or a combo is unknown, or there are too many trials.
+    """
+    sweep = config.sweep
+    if not sweep.axes:
+        raise ConfigError("axis: nothing is varied; give for example --axis kl_decay=0,0.5,1 --axis steps=500,5000")
+    combos = matching_combos(sweep.combos, all_combos(config))
+    axes, base = parse_axes(sweep.axes, config.tuning), config.tuning
+    if all(axis.name != "method" for axis in axes):
+        tuned = [method for method in TUNED if method in config.methods]
+        if not tuned:
+            raise ConfigError(f"methods: a sweep tunes one of {' and '.join(TUNED)}; name it by --methods")
+        base = replace(base, method=tuned[0])
+        axes += [Axis("method", tuple(tuned))] if len(tuned) > 1 else []
+    cells = grid(combos, axes, base, config.seed)
+    if sweep.search == "random":
+        cells = sample(cells, sweep.samples, config.seed)
+    if len(cells) > sweep.max_trials:
+        raise ConfigError(
+            f"axis: these are {len(cells):,} trials of {len(combos)} combos, more than --max-trials "
+            f"({sweep.max_trials:,}); take values away, raise it, or draw some of them by --search random --samples N"
+        )
+    return cells

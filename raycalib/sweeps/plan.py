@@ -1,0 +1,45 @@
+"""What a sweep would take, told before anything is started."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from raycalib.plan import plan_lines as run_plan_lines
+from raycalib.sweeps.cells import Cell
+from raycalib.sweeps.config import SweepConfig
+
+SHOWN = 12
+
+
+def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
+    """Trials and what they share, then a worker's memory for each model; nothing is started, loaded or written.
+
+    Raises:
+        ModelError: a model is unknown, its configuration cannot be had, or its memory is not known.
+    """
+    combos = Counter(cell.combo for cell in cells)
+    steps = sum(cell.settings.steps for cell in cells)
+    rows = sum(cell.settings.steps * cell.settings.global_batch_size for cell in cells)
+    models = {combo.rpartition("/")[0] for combo in combos}
+    each = sorted(set(combos.values()))
+    per_combo = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+    titles = [cell.title for cell in cells if cell.combo == next(iter(combos))]
+    more = f", and {len(titles) - SHOWN} more" if len(titles) > SHOWN else ""
+    return [
+        f"{len(cells):,} trials: {per_combo} of each of {len(combos)} combos ({'; '.join(titles[:SHOWN])}{more})",
+        f"made once for all of them: answers, labels and features of {len(combos)} combos of {len(models)} model(s); "
+        "the base model's states are kept for the trials of a combo",
+        f"{steps:,} optimizer steps in all, {rows:,} rows forward and back; the plain grid, each trial from questions "
+        f"on, would make answers, labels and features {len(cells):,} times",
+        f"trials at once: as many as the cluster holds workers ({_needs(config)} each), more as nodes join, up to "
+        "--workers or 64; with fewer trials than GPUs one after the other by all of them",
+        "the head: each trial of one worker is a process on its worker's node and takes nothing there; one of several "
+        "workers keeps about 0.6 GB on the head while it runs",
+        "",
+        *run_plan_lines(config.run_config(cells)),
+    ]
+
+
+def _needs(config: SweepConfig) -> str:
+    """What a trial of one worker takes."""
+    gpus = config.ray.gpus_per_trainer
+    return f"{config.ray.cpus_per_worker:g} CPU" + (f", {gpus} GPU" if gpus else "")

@@ -1,0 +1,54 @@
+"""What a sweep does."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from raycalib.errors import ConfigError
+from raycalib.sweeps.selection import CRITERIA, Criterion
+
+Search = Literal["grid", "random"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """Which trials there are, and how one is chosen.
+
+    Attributes:
+        axes: what is varied, as ``kl_decay=0,0.5,1``: of method, kl_kind, kl_decay, steps, lr, train_rows and seed.
+        combos: patterns of the combos that are swept, as ``llama2:*/oe``; none is all of the run's.
+        search: ``grid`` tries all cells, ``random`` as many of them as ``samples`` says.
+        samples: how many cells a random search draws, of all combos' together.
+        max_trials: a sweep of more trials does not start.
+        max_failed_trials: once more trials than these have failed, the sweep ends without a choice; what is done is
+            kept.
+        criterion: by what a combo's cell is chosen, on ``val_select`` alone: ``nll`` (least NLL at the best
+            temperature; ties within one standard error go to the simpler cell), ``ece`` (which a model that says the
+            same of all answers has low too) or ``auroc``.
+        confirm_seeds: chosen cells are tuned again with so many other seeds, for the mean and spread of their NLL.
+    """
+
+    axes: tuple[str, ...] = ()
+    combos: tuple[str, ...] = ()
+    search: Search = "grid"
+    samples: int = 0
+    max_trials: int = 500
+    max_failed_trials: int = 20
+    criterion: Criterion = "nll"
+    confirm_seeds: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name}: {getattr(self, name)} is not allowed; at least {least}"
+            for name, least in (("samples", 0), ("max_trials", 1), ("max_failed_trials", 0), ("confirm_seeds", 0))
+            if getattr(self, name) < least
+        ]
+        if (self.search == "random") != (self.samples > 0):
+            problems.append(
+                "samples: a random search needs how many, and no other takes it; --search random --samples 40"
+            )
+        if self.search not in get_args(Search):
+            problems.append(f"search: {self.search!r} is unknown; allowed: {', '.join(get_args(Search))}")
+        if self.criterion not in CRITERIA:
+            problems.append(f"criterion: {self.criterion!r} is unknown; allowed: {', '.join(CRITERIA)}")
+        if problems:
+            raise ConfigError("; ".join(problems))
