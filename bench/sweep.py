@@ -33,9 +33,9 @@ METHODS = "zero_shot_query,answer_likelihood,lora_prompt"
 
 def flags(rows: int) -> list[str]:
     """What all commands share: the demo's settings, fewer rows."""
-    limits = {"train": rows, "val-select": 200, "val-calibrate": 200, "test": 200, "heldout-families": 100}
-    chosen = [text for split, n in limits.items() for text in (f"--source.limits.{split}", str(n))]
-    return ["--recipe", "demo", "--styles", "oe", "--n-resamples", "100", *chosen]
+    limits = {"train": rows, "val_select": 200, "val_calibrate": 200, "test": 200, "heldout_families": 100}
+    chosen = [str(text) for limit in limits.items() for text in limit]
+    return ["--recipe", "demo", "--styles", "oe", "--n-resamples", "100", "--source.limits", *chosen]
 
 
 def run(job: str, *arguments: str) -> None:

@@ -14,7 +14,7 @@ from tests.jobs.commands import LIMIT_S, ROOT, SMALL
 from tests.jobs.processes import kill_family, wait_for
 from tests.jobs.ray_head import RAY, RayHead, ray_head
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(1500)]
 METHODS = ["--methods", "zero_shot_query,lora_prompt"]
 SWEEP = [*SMALL, *METHODS, "--axis", "kl_decay=0,0.5,1", "--axis", "steps=200,300", "--combos", "llama2:7b/oe"]
 N_TRIALS = 6
