@@ -8,9 +8,7 @@ ray job submit --working-dir . -- python jobs/sweep.py …           # on a clus
 
 Answers, labels and features are made once for each combo; a trial that is tuned already, here or by
 jobs/full_pipeline.py into the same --out, is not tuned again: killed, or with more values, the same command does the
-rest. The leaderboard is OUT/sweep/leaderboard.csv. --axis is short for --sweep.axes, and may be given again and again;
---combos, --search, --samples, --criterion, --confirm-seeds, --max-trials, --max-failed-trials are short for --sweep.*
-likewise. --recipe sweep12 is the recipe paper with KL decay × steps; all other flags are those of full_pipeline.py.
+rest. The leaderboard is OUT/sweep/leaderboard.csv. Flags beside those of a sweep are those of full_pipeline.py.
 """
 
 from collections.abc import Sequence
@@ -23,6 +21,13 @@ SHORT = {"--axis": "--sweep.axes", "--combos": "--sweep.combos"} | {
     f"--{name}": f"--sweep.{name}"
     for name in ("search", "samples", "max-trials", "max-failed-trials", "criterion", "confirm-seeds")
 }
+DESCRIPTION = (
+    "Tunes combos in many ways side by side, chooses one for each by validation rows alone, and evaluates the chosen. "
+    "What is tuned already is not tuned again. The leaderboard is OUT/sweep/leaderboard.csv; see docs/sweeps.md.\n\n"
+    "Short for --sweep.*, where --axis NAME=A,B is --sweep.axes and may be given again and again: "
+    f"{', '.join(SHORT)}.\n"
+    "--recipe sweep12: the recipe paper, KL decay x steps where no axis is named. --status with --out: how far it is."
+)
 SWEEP12 = ["--sweep.axes", "kl_decay=0,0.1,0.5,1,2", "steps=1000,2500,5000"]
 
 
@@ -33,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 
         say_status((values_of(arguments, "--out") or [SweepConfig.out])[-1])
         return
-    config = pipeline_config(_with_recipe(arguments), __doc__ or "", kind=SweepConfig, more_short=SHORT)
+    config = pipeline_config(_with_recipe(arguments), DESCRIPTION, kind=SweepConfig, more_short=SHORT)
     refuse_estimate(config)
     cells = cells_of(config)
     if config.plan:
