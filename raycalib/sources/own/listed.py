@@ -10,6 +10,8 @@ NUMPY = re.compile(rf"\[\s*(?:{QUOTED})(?:\s+(?:{QUOTED}))*\s*\]", re.DOTALL)
 QUOTED_TEXT = re.compile(QUOTED, re.DOTALL)
 ARRAY = re.compile(r"\barray\((\[[^\[\]]*\])(?:,\s*dtype=[^()\[\]]*)?\)")
 LONGEST = 2**20
+NOT_READ = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+"""What a text raises that is nothing of the kind; TypeError as ``{[]}``, a set of what no set may hold."""
 
 
 def listed(text: str) -> list[str] | None:
@@ -26,7 +28,7 @@ def listed(text: str) -> list[str] | None:
     for read in (json.loads, _numpy, ast.literal_eval):  # numpy's before Python's, which joins texts side by side
         try:
             found: Any = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except NOT_READ:
             continue
         kept = [part for part in found if part is not None] if isinstance(found, list) else []
         return kept if kept and all(isinstance(part, str) for part in kept) else None
@@ -52,7 +54,7 @@ def fields_of(text: str) -> dict[str, Any] | None:
     for read in (json.loads, ast.literal_eval):
         try:
             found: Any = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except NOT_READ:
             continue
         return found if isinstance(found, dict) else None
     return None

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 import numpy as np
 import pyarrow as pa
@@ -217,6 +217,7 @@ def test_a_list_reads_back_however_it_was_printed(texts: list[str]) -> None:
 
 
 @given(st.text())
+@example("[]")
 def test_no_text_breaks_the_reading_of_lists(text: str) -> None:
     for given_text in (text, f"[{text}]", f"{{{text}}}", f"['{text}']"):
         assert listed(given_text) is None or all(isinstance(part, str) for part in listed(given_text) or [])
