@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "recipes": {"config", "errors", "lm", "sources", "stages", "tuning"},
     "recorded": {"config", "errors", "storage"},
     "plan": {"config", "errors", "evaluation", "lm", "printable", "tuning"},
-    "sweeps": {"config", "errors", "evaluation", "hashing", "metrics", "plan", "printable", "storage", "tuning"},
+    "sweeps": {"config", "errors", "evaluation", "hashing", "metrics", "plan", "reports", "storage", "tuning"},
     "steps": {
         "config",
         "errors",

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from raycalib.errors import DataError
-from raycalib.printable import printable_lines
 from raycalib.reports import page_parts
 from raycalib.reports.evaluation_sets import FRESH, all_sets, in_every_set, main_sets, main_split
+from raycalib.reports.page_environment import page_environment
 from raycalib.reports.page_plots import not_drawn, own_svg, reliability_plots, risk_coverage_plots, styles_of
 from raycalib.reports.plots import auroc_svg, training_svg
 from raycalib.reports.wording import SPLIT_NAMES, method_name, split_name, split_title, style_name
@@ -45,14 +44,7 @@ def render_page(report: Mapping[str, Any]) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("raycalib.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("raycalib.reports")
     environment.filters |= {
         "method_name": method_name,
         "split_name": split_name,
@@ -64,11 +56,6 @@ def _environment() -> Environment:
         "pretty": page_parts.pretty,
     }
     return environment
-
-
-def _shown(value: Any) -> Any:
-    """What stands for a value of the template: in names a change of direction would show the page another way."""
-    return printable_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _split_start(split: str) -> str:

@@ -10,7 +10,7 @@ from raycalib.steps.open_run import open_run
 from raycalib.steps.questions import questions
 from raycalib.steps.report import figures, report
 from raycalib.steps.run import Run
-from raycalib.steps.trials import Swept, sweep
+from raycalib.steps.sweep import Swept, sweep
 from raycalib.steps.tuned import Learned, tuned
 
 __all__ = [

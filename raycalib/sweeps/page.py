@@ -3,10 +3,9 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from raycalib.printable import printable_lines
+from raycalib.reports.page_environment import page_environment
 from raycalib.sweeps.axes import shown_value
 from raycalib.sweeps.axis_shares import axis_shares
 from raycalib.sweeps.parallel_plot import parallel_svg
@@ -38,15 +37,7 @@ def render_sweep(
         | {"spread": spread_lines(trials, [each for each in repeats if each.cell.combo == combo], chosen)}
         for combo in _combos(trials)
     ]
-    environment = Environment(
-        loader=PackageLoader("raycalib.sweeps"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("sweep.html.j2")
+    template = page_environment("raycalib.sweeps").get_template("sweep.html.j2")
     n_failed = sum(bool(trial.reason) for trial in (*trials, *repeats))
     return template.render(
         combos=combos, n=len(trials) + len(repeats), n_failed=n_failed, criterion=CRITERIA[criterion]
@@ -55,10 +46,6 @@ def render_sweep(
 
 def _combos(trials: Sequence[Trial]) -> list[str]:
     return list(dict.fromkeys(trial.cell.combo for trial in trials))
-
-
-def _shown(value: Any) -> Any:
-    return printable_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _combo(trials: Sequence[Trial], combo: str, chosen: Collection[str]) -> dict[str, Any]:

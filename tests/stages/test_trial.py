@@ -16,7 +16,7 @@ import ray
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.errors import ModelError
+from raycalib.errors import ModelError, StorageError
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import finished
@@ -148,6 +148,21 @@ def test_where_memory_runs_out_half_as_many_rows_are_tried_once(
     trial.tune_trial({"job": 0}, jobs=[job], use_gpu=False, run="s")
     assert tried == [4, 2, 4, 2]
     assert finished(job.place, job.key) is not None
+
+
+def test_a_store_that_does_not_answer_is_asked_again(
+    tmp_path: Path, rows: list[dict[str, Any]], told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(tmp_path, rows, TuningSettings(steps=2, **SMALL))
+
+    def fails(*given: Any, **hooks: Any) -> None:
+        raise StorageError("storage: s3://bucket: cannot write: 503 slow down")
+
+    monkeypatch.setattr(trial, "tune", fails)
+    with pytest.raises(StorageError, match="503"):
+        trial.tune_trial({"job": 0}, jobs=[job], use_gpu=False, run="r")
+    assert not job.place.exists(tuning.FAILURE)
+    assert told == []
 
 
 def test_another_fault_is_raised_so_that_tune_tries_again(

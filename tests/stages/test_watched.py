@@ -52,6 +52,9 @@ def test_ends_without_a_checkpoint_between_them_are_bounded(tmp_path: Path, said
         "error": "its process ended 3 times without a new checkpoint (died)", "run": "run",
     }  # fmt: skip
     assert len(said) == DEATHS_IN_VAIN
+    callback.most_failed = 0  # it counts as failed
+    with pytest.raises(StageError, match="1 trials have failed"):
+        callback.on_step_begin(iteration=9, trials=[])
 
 
 def test_once_more_have_failed_than_may_all_are_ended(tmp_path: Path, said: list[str]) -> None:

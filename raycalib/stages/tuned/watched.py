@@ -43,6 +43,7 @@ class WatchedTrials(Callback):
             said = f"goes on from step {newest}" if newest else "begins again"
             say(f"  tune {job.title}: its process ended{cause}; it {said}")
         else:
+            self._failed.add(trial.trial_id)
             leave_failure(
                 job, self.run, RuntimeError(f"its process ended {times} times without a new checkpoint{cause}")
             )
