@@ -87,6 +87,9 @@ def test_trials_of_one_process_share_a_base_model_and_leave_what_they_would_alon
     for index in range(2):
         trial.tune_trial({"job": index}, jobs=jobs, use_gpu=False, run="r")
     assert len(loaded) == 1
+    assert trial.BASE_MODELS._kept is not None
+    hooked = [m for m in trial.BASE_MODELS._kept[1].modules() if m._forward_hooks or m._forward_pre_hooks]
+    assert hooked == [], "each trial would leave its own, with all that they hold"
     for job in jobs:
         calm = replace(
             job, place=Location(str(tmp_path / "calm" / job.key)), reference=Location(str(tmp_path / "calm"))
