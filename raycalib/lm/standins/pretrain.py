@@ -1,4 +1,4 @@
-"""Trains a stand-in from scratch on the corpus of facts."""
+"""Trains a stand-in on the corpus of facts: from scratch, or further from another one's weights."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.standins.corpus import Corpus, CorpusConfig, Document
+from raycalib.lm.standins.muon import FullPrecisionMuon
 from raycalib.lm.standins.shapes import StandinShape
 
 
@@ -38,6 +39,17 @@ class PretrainConfig:
     decay_share: float = 0.5
 
 
+FURTHER = PretrainConfig(
+    corpus=CorpusConfig(open_ended=0.38, choice=0.50, query=0.12, mention=0.0, hinted=0.1, hinted_end=0.0),
+    steps=300,
+    matrix_lr=0.005,
+    embedding_lr=0.002,
+    warmup_steps=20,
+    decay_share=1.0,
+)
+"""How a variant is tuned further on the plain one's weights: questions and answers alone, and twice as many queries."""
+
+
 @dataclass(frozen=True)
 class TrainingProgress:
     """What is reported every few steps."""
@@ -54,11 +66,23 @@ def pretrain(
     tokenizer: PreTrainedTokenizerBase,
     config: PretrainConfig,
     report: Callable[[TrainingProgress], None],
+    start: PreTrainedModel | None = None,
     report_every: int = 50,
 ) -> PreTrainedModel:
-    """The trained model, in float32 and evaluation mode. Same configuration, same thread count: same weights."""
+    """The trained model, in float32 and evaluation mode. Same configuration, same thread count: same weights.
+
+    Args:
+        shape: its architecture and seed.
+        tokenizer: of the corpus.
+        config: how it is trained.
+        report: is given the progress.
+        start: a model in float32 whose weights it goes on from, which are changed; None begins with random ones.
+        report_every: so many steps.
+    """
     torch.manual_seed(shape.seed)
-    model = AutoModelForCausalLM.from_config(shape.config(), dtype=torch.float32, trust_remote_code=False)
+    model = start
+    if model is None:
+        model = AutoModelForCausalLM.from_config(shape.config(), dtype=torch.float32, trust_remote_code=False)
     model.train()
     losses = torch.compile(partial(_losses, model), dynamic=True)
     corpus = Corpus(config.corpus)
@@ -66,7 +90,7 @@ def pretrain(
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = [
-        torch.optim.Muon(matrices, lr=config.matrix_lr, weight_decay=0.0),
+        FullPrecisionMuon(matrices, lr=config.matrix_lr, weight_decay=0.0),
         torch.optim.AdamW(others, lr=config.embedding_lr, betas=(0.9, 0.98), weight_decay=0.0),
     ]
     schedulers = [

@@ -1,6 +1,6 @@
 """Shapes of the six stand-ins: the architecture class of the name they stand for, a thousandth of its size."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import LlamaConfig, MistralConfig, PreTrainedConfig
 
@@ -11,7 +11,7 @@ MAX_POSITIONS = 512
 
 @dataclass(frozen=True, kw_only=True)
 class StandinShape:
-    """One stand-in: its family, size and the seed of its weights and corpus."""
+    """One stand-in: its family, size, the seed of its weights and corpus, and whose weights it goes on from, if any."""
 
     family: str
     hidden: int
@@ -20,6 +20,7 @@ class StandinShape:
     kv_heads: int
     intermediate: int
     seed: int
+    tuned_from: str | None = None
 
     def config(self) -> PreTrainedConfig:
         """The transformers configuration: embeddings tied, no dropout, float16 on disk."""
@@ -43,14 +44,14 @@ class StandinShape:
 
 SHAPES = {
     "llama2:7b": StandinShape(family="llama", hidden=128, layers=5, heads=4, kv_heads=4, intermediate=352, seed=1),
-    "llama2:7b-chat": StandinShape(family="llama", hidden=128, layers=5, heads=4, kv_heads=4, intermediate=352, seed=2),
-    "llama2:13b": StandinShape(family="llama", hidden=144, layers=5, heads=4, kv_heads=4, intermediate=384, seed=3),
-    "llama2:13b-chat": StandinShape(
-        family="llama", hidden=144, layers=5, heads=4, kv_heads=4, intermediate=384, seed=4
-    ),
+    "llama2:13b": StandinShape(family="llama", hidden=128, layers=6, heads=4, kv_heads=4, intermediate=352, seed=3),
     "mistral:7b": StandinShape(family="mistral", hidden=128, layers=5, heads=4, kv_heads=2, intermediate=384, seed=5),
-    "mistral:7b-instruct": StandinShape(
-        family="mistral", hidden=128, layers=5, heads=4, kv_heads=2, intermediate=384, seed=6
-    ),
 }
-"""Shapes by the name that they stand in for."""
+"""Shapes by the name that they stand in for. The variants that were tuned to converse have those of the plain ones."""
+
+for _name, _plain, _seed in (
+    ("llama2:7b-chat", "llama2:7b", 2),
+    ("llama2:13b-chat", "llama2:13b", 4),
+    ("mistral:7b-instruct", "mistral:7b", 6),
+):
+    SHAPES[_name] = replace(SHAPES[_plain], seed=_seed, tuned_from=_plain)
