@@ -1,6 +1,6 @@
 """Final hidden states of the base model at the KL positions, computed once per dataset and kept on disk."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,21 +15,21 @@ from raycalib.errors import DataError
 from raycalib.hashing import stable_hash
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow
+from raycalib.tuning.row_chunks import row_chunks
 
-ROWS_PER_FILE = 512
 TENSOR = "states"
 
 
 class ReferenceStates:
     """The states of all rows, in files of a few hundred rows, read by memory map.
 
-    A file's name is a hash of all that its content depends on, so runs that share rows and model share files, and a
-    file is there whole or not at all.
+    Which rows are in a file, and its name, follow from these rows and the model alone: runs that share rows share
+    files (see ``row_chunks``), and a file is there whole or not at all.
 
     Args:
         place: where the files lie; several runs may share it.
         model_key: of the base model's weights.
-        rows: all rows, in an order that does not change between runs.
+        rows: all rows.
         hidden_size: H.
         dtype: of the stored states.
     """
@@ -48,22 +48,25 @@ class ReferenceStates:
         return sum(row.n_target for row in self.rows) * self.hidden_size * self.dtype.itemsize
 
     @cached_property
+    def chunks(self) -> list[tuple[int, ...]]:
+        """The rows of each file."""
+        return row_chunks([row.row_id for row in self.rows])
+
+    @cached_property
     def names(self) -> list[str]:
         """The files' names."""
-        return [
-            f"states-{stable_hash(self.model_key, str(self.dtype), [[row.kl_ids, row.n_target] for row in rows])}"
-            ".safetensors"
-            for rows in (self.rows[start : start + ROWS_PER_FILE] for start in range(0, len(self.rows), ROWS_PER_FILE))
-        ]
+        contents = [[[self.rows[row].kl_ids, self.rows[row].n_target] for row in chunk] for chunk in self.chunks]
+        return [f"states-{stable_hash(self.model_key, str(self.dtype), content)}.safetensors" for content in contents]
 
     def missing(self) -> list[int]:
         """Numbers of the files that are not there."""
         there = set(self.place.names())
         return [number for number, name in enumerate(self.names) if name not in there]
 
-    def members(self, number: int) -> range:
-        """Rows of a file."""
-        return range(number * ROWS_PER_FILE, min((number + 1) * ROWS_PER_FILE, len(self.rows)))
+    def holding(self, needed: Iterable[int]) -> list[int]:
+        """Numbers of the files that hold these rows."""
+        wanted = set(needed)
+        return [number for number, chunk in enumerate(self.chunks) if not wanted.isdisjoint(chunk)]
 
     def write(self, number: int, states: Sequence[Tensor]) -> None:
         """Writes a file.
@@ -95,25 +98,23 @@ class ReferenceStates:
         return [member for member in members if not bool(torch.isfinite(self._row(member)).all())]
 
     def _row(self, member: int) -> Tensor:
-        number, within = divmod(member, ROWS_PER_FILE)
+        number, start = self._places[member]
         file = self._open.get(number)
         if file is None:
             file = self._open[number] = self._opened(number)
-        start = self._starts[number][within]
         states: Tensor = file.get_slice(TENSOR)[start : start + self.rows[member].n_target]
         return states
 
     @cached_property
-    def _starts(self) -> list[list[int]]:
-        """Where each row's states start in its file."""
-        starts = []
-        for number in range(len(self.names)):
-            place, of_file = 0, list[int]()
-            for member in self.members(number):
-                of_file.append(place)
-                place += self.rows[member].n_target
-            starts.append(of_file)
-        return starts
+    def _places(self) -> dict[int, tuple[int, int]]:
+        """The file of each row, and where its states start in it."""
+        places = {}
+        for number, chunk in enumerate(self.chunks):
+            start = 0
+            for member in chunk:
+                places[member] = number, start
+                start += self.rows[member].n_target
+        return places
 
     def _opened(self, number: int) -> Any:
         path = self._path(number)
@@ -122,7 +123,7 @@ class ReferenceStates:
             shape = list(file.get_slice(TENSOR).get_shape())
         except (OSError, safetensors.SafetensorError) as error:
             raise DataError(f"{path} cannot be read: {error}; delete it and run again") from error
-        expected = [sum(self.rows[member].n_target for member in self.members(number)), self.hidden_size]
+        expected = [sum(self.rows[member].n_target for member in self.chunks[number]), self.hidden_size]
         if shape != expected:
             raise DataError(f"{path} has states of shape {shape}, expected {expected}; delete it and run again")
         return file

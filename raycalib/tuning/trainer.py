@@ -115,8 +115,8 @@ class Tuner:
         needed = sorted({row for step in range(self.settings.steps) for row in self.order.step_rows(step)})
         stored, shared = self.settings.kl_weight > 0, (self.engine, self.objective, self.world)
         if stored:
-            compute_missing(self.reference, needed, *shared, self.hooks.show, budget)
-        return rows_left_out(self.reference, needed, *shared, self.hooks.say, budget, has_states=stored)
+            compute_missing(self.reference, needed, *shared, self.hooks.show, budget, run=self.key)
+        return rows_left_out(self.reference, needed, *shared, self.hooks.say, budget, has_states=stored, run=self.key)
 
     def run(self) -> TrainingState:
         """Trains to the end, from the newest checkpoint if there is one; returns the final state.

@@ -36,7 +36,7 @@ def tuner_of(
         model,
         tiny[1],
         TuningData(train=train, val=val),
-        replace(SETTINGS, steps=4, eval_every=2, **more),
+        replace(SETTINGS, **{"steps": 4, "eval_every": 2} | more),
         seed=1,
         checkpoints=Location(str(place)),
         key="k",
@@ -102,6 +102,20 @@ def test_what_the_base_model_has_no_logits_for_is_looked_at_once_per_dataset(
     assert tuner_of(tiny_llama, train, rows[10:], tmp_path, []).left_out == first.left_out == frozenset({0})
     with pytest.raises(AssertionError, match="read again"):
         tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path, [])
+
+
+def test_runs_of_other_steps_seeds_and_fewer_rows_do_not_look_again(
+    tiny_llama: TinyLlama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them reads other rows of the same chunk."""
+    rows = toy_rows(tiny_llama[1])
+    tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path, [], steps=1, global_batch_size=2)
+
+    def not_again(*arguments: object) -> None:
+        raise AssertionError("the rows are read again")
+
+    monkeypatch.setattr(left_out, "read_margins", not_again)
+    assert tuner_of(tiny_llama, rows[:10], rows[10:], tmp_path, [], steps=5).left_out == frozenset()
 
 
 def test_training_rows_of_which_most_have_none_end_the_run_before_it_starts(

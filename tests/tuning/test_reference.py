@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,13 @@ from raycalib.lm.adapters_off import adapters_off
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.storage import Location
-from raycalib.tuning import reference as module
+from raycalib.tuning import row_chunks
 from raycalib.tuning.batches import TuningRow, collate
 from raycalib.tuning.engines import TorchEngine
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.reference import ReferenceStates
-from raycalib.tuning.reference_pass import compute_missing
+from raycalib.tuning.reference_pass import begun_elsewhere, compute_missing
+from raycalib.tuning.row_chunks import drawing_order
 from raycalib.tuning.settings import KL_KINDS, KlKind, TuningSettings
 from raycalib.tuning.world import World
 from tests.tuning.distributed_worker import toy_rows
@@ -33,7 +35,8 @@ BF16_LOSS_TOLERANCE = 0.03
 
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ROWS_PER_FILE", 3)
+    monkeypatch.setattr(row_chunks, "MOST_ROWS", 3)
+    monkeypatch.setattr(row_chunks, "MEAN_ROWS", 2**31)  # no row ends a chunk by itself
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +115,51 @@ def test_files_are_shared_by_runs_of_the_same_rows_and_model_alone(
     for model, of_rows, dtype in (
         ("other", rows, torch.float32),
         ("model", rows, torch.bfloat16),
-        ("model", rows[::-1], torch.float32),
+        ("model", [replace(row, n_target=row.n_target - 1) for row in rows], torch.float32),
     ):
         assert set(ReferenceStates(place, model, of_rows, size, dtype).names).isdisjoint(first.names)
+    turned = ReferenceStates(place, "model", rows[::-1], size, torch.float32)
+    assert turned.missing() == []
+    assert torch.equal(turned.take(range(8)), first.take(range(7, -1, -1)))
+
+
+def test_runs_on_fewer_rows_share_the_files_that_are_whole_in_both(
+    tiny_llama: TinyLlama, rows: list[TuningRow], tmp_path: Path
+) -> None:
+    first = stored(tiny_llama, rows, tmp_path)
+    drawn = drawing_order([row.row_id for row in rows])[:7]
+    fewer = ReferenceStates(
+        Location(str(tmp_path)), "model", [rows[place] for place in sorted(drawn)], first.hidden_size, torch.float32
+    )
+    assert [name in first.names for name in fewer.names] == [True, True, False]
+
+
+def test_runs_that_begin_side_by_side_take_what_the_other_has_computed(
+    tiny_llama: TinyLlama, rows: list[TuningRow], tmp_path: Path
+) -> None:
+    """The second computes its files while the first one looks away, between two of its own."""
+    objective = adapted(tiny_llama)
+    engine, place = TorchEngine(objective, TuningSettings()), Location(str(tmp_path))
+    written = list[str]()
+
+    class Spied(ReferenceStates):
+        def write(self, number: int, states: Sequence[Tensor]) -> None:
+            super().write(number, states)
+            written.append(self.names[number])
+            if len(written) == 1:
+                compute_missing(self, range(len(rows)), engine, objective, World(), run="second")
+
+    reference = Spied(place, "model", rows, tiny_llama[0].config.hidden_size, torch.float32)
+    compute_missing(reference, range(len(rows)), engine, objective, World(), run="first")
+    assert sorted(written) == sorted(reference.names)
+
+
+def test_each_run_begins_elsewhere_and_reaches_all() -> None:
+    turns = [begun_elsewhere(range(5), f"run {number}") for number in range(40)]
+    assert {turn[0] for turn in turns} == set(range(5))
+    assert all(sorted(turn) == list(range(5)) for turn in turns)
+    assert begun_elsewhere([2, 3], "") == [2, 3]
+    assert begun_elsewhere([], "run") == []
 
 
 def test_what_a_kill_left_out_is_computed_and_nothing_else(
@@ -133,7 +178,8 @@ def test_only_files_with_needed_rows_are_computed(tiny_llama: TinyLlama, rows: l
     objective = adapted(tiny_llama)
     reference = ReferenceStates(Location(str(tmp_path)), "model", rows, 32, torch.float32)
     said: list[str] = []
-    compute_missing(reference, [4], TorchEngine(objective, TuningSettings()), objective, World(), said.append)
+    needed = reference.chunks[1][:1]
+    compute_missing(reference, needed, TorchEngine(objective, TuningSettings()), objective, World(), said.append)
     assert reference.missing() == [0, 2]
     assert said[0].startswith("reference states: 1 of 3 files to compute, ")
 
@@ -147,7 +193,7 @@ def test_a_file_that_is_not_what_was_written_is_named(
         other.take([0])
     (tmp_path / reference.names[2]).write_bytes(b"nothing")
     with pytest.raises(DataError, match=f"{reference.names[2]} cannot be read"):
-        reference.take([7])
+        reference.take(reference.chunks[2])
 
 
 def test_the_adapter_is_back_afterwards(tiny_llama: TinyLlama, rows: list[TuningRow]) -> None:

@@ -3,7 +3,6 @@
 from transformers import PreTrainedTokenizerBase
 
 from raycalib.errors import DataError
-from raycalib.hashing import stable_hash
 from raycalib.lm.window import TooLongError
 from raycalib.prompts import Example
 from raycalib.records import Row
@@ -13,6 +12,7 @@ from raycalib.storage import read_rows
 from raycalib.tuning.batches import TuningRow, answer_row, tuning_row
 from raycalib.tuning.hooks import TuningData
 from raycalib.tuning.label_counts import LabelCounts
+from raycalib.tuning.row_chunks import drawing_order
 
 COLUMNS = ("row_id", "split", "style", "context", "target", "target_prompt", "answer", "query_label")
 
@@ -65,7 +65,7 @@ def tuning_data(job: TuneJob, tokenizer: PreTrainedTokenizerBase, max_tokens: in
 
 def _some(rows: list[TuningRow], n: int) -> list[TuningRow]:
     """So many of the rows, in their order: the same whatever else is there, and those of fewer among those of more."""
-    drawn = set(sorted(range(len(rows)), key=lambda place: stable_hash("train_rows", rows[place].row_id))[:n])
+    drawn = set(drawing_order([row.row_id for row in rows])[:n])
     return [row for place, row in enumerate(rows) if place in drawn]
 
 
