@@ -78,7 +78,7 @@ def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:
         swept = steps.sweep(run, learned, cells, config.sweep)
 
         def evaluate(model: ModelSource) -> list[steps.Evaluation]:
-            return steps.evaluate(run, model, learned[model.name], swept.chosen)
+            return steps.evaluate(run, model, learned[model.name], swept.chosen, swept.probes)
 
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)

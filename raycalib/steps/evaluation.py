@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from raycalib.evaluation.methods import LORA_PROMPT
 from raycalib.lm.names import ModelSource
 from raycalib.sources import LEARNED_FROM
-from raycalib.stages.combo import Combo, SetRows, Unit
+from raycalib.stages.combo import Combo, GivenProbe, SetRows, Unit
 from raycalib.stages.given.methods import GivenMethod
 from raycalib.stages.labels.judged_by import judge_notes
 from raycalib.stages.output import StageOutput
@@ -17,6 +17,8 @@ from raycalib.steps.given import all_methods, find_given, score_given
 from raycalib.steps.run import Run
 from raycalib.steps.scored import Scored, of_unit, scored
 from raycalib.steps.tuned import Learned
+
+NO_PROBES: Mapping[Combo, GivenProbe] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,13 @@ class Evaluation:
     failed: Mapping[str, str] = field(default_factory=dict)
 
 
-def evaluate(run: Run, model: ModelSource, learned: Learned, tuned: Sequence[TuneJob] = ()) -> list[Evaluation]:
+def evaluate(
+    run: Run,
+    model: ModelSource,
+    learned: Learned,
+    tuned: Sequence[TuneJob] = (),
+    probes: Mapping[Combo, GivenProbe] = NO_PROBES,
+) -> list[Evaluation]:
     """A model's predictions on each evaluation set, by every method, each also with a temperature.
 
     Args:
@@ -52,6 +60,7 @@ def evaluate(run: Run, model: ModelSource, learned: Learned, tuned: Sequence[Tun
         model: whose answers they are.
         learned: its labels and features, of what is learned from too.
         tuned: adapters of all models.
+        probes: that a sweep has chosen, in place of those that are fitted here.
 
     Raises:
         ModelError: the model cannot be loaded.
@@ -68,10 +77,10 @@ def evaluate(run: Run, model: ModelSource, learned: Learned, tuned: Sequence[Tun
         trainings = [training_record(job) for job in mine]
         of_style = [output for unit, output in learned.labelled.items() if unit.style == combo.style]
         notes = judge_notes(of_style, run.labelling.judge_errors)
-        fitted = _fit(run, combo, learned, all_scored, given[combo])
+        fitted = _fit(run, combo, learned, all_scored, given[combo], probes.get(combo))
         for unit in learned.labelled:
             if unit.style == combo.style and unit.set not in LEARNED_FROM and unit in learned.features:
-                methods = all_methods(run, combo, given[combo], unit.set)
+                methods = all_methods(run, combo, given[combo], unit.set, probes.get(combo))
                 rows = _rows(learned, all_scored, unit)
                 output = run.keep(predict(combo, unit.set, methods, rows, fitted, run.out))
                 found.append(
@@ -89,13 +98,20 @@ def evaluate(run: Run, model: ModelSource, learned: Learned, tuned: Sequence[Tun
     return found
 
 
-def _fit(run: Run, combo: Combo, learned: Learned, all_scored: Scored, given: Sequence[GivenMethod]) -> Fitted:
+def _fit(
+    run: Run,
+    combo: Combo,
+    learned: Learned,
+    all_scored: Scored,
+    given: Sequence[GivenMethod],
+    probe: GivenProbe | None,
+) -> Fitted:
     """What is fitted for a combo: on the training set, or temperatures alone where only those are wanted."""
     units = [Unit(name, combo.style) for name in LEARNED_FROM]
     known = [unit for unit in units if unit in learned.labelled and unit in learned.features]
     calibration = _rows(learned, all_scored, known[0]) if known else None
     training = calibration if known and known[0].set == run.training.name else None
-    methods = all_methods(run, combo, given, known[0].set if known else "")
+    methods = all_methods(run, combo, given, known[0].set if known else "", probe)
     fitted = fit(combo, methods, calibration, training, run.config.probe, run.config.seed, run.out)
     run.keep(fitted.output)
     return fitted

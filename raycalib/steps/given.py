@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from raycalib.config import PipelineConfig
 from raycalib.errors import ModelError, StorageError
+from raycalib.evaluation.methods import PROBE
 from raycalib.lm.names import ModelSource
 from raycalib.sources.given.given_source import open_given
 from raycalib.sources.given.places import parse_place
@@ -147,11 +148,24 @@ def _score(run: Run, model: ModelSource, labelled: Outputs, adapters: Sequence[t
     return score(run, model, labelled, scorers, config)
 
 
-def all_methods(run: Run, combo: Combo, given: Sequence[GivenMethod], question_set: str) -> list[Method]:
-    """Methods of the run and those that are given; what failed, on the set or on all, is a hole."""
+def all_methods(
+    run: Run, combo: Combo, given: Sequence[GivenMethod], question_set: str, chosen_probe: GivenProbe | None = None
+) -> list[Method]:
+    """Methods of the run and those that are given; what failed, on the set or on all, is a hole.
+
+    A probe that a sweep has chosen stands in the place of the run's own.
+    """
     holes = run.failures.of_methods(combo, question_set)
     own = own_temperatures(run.config, run.methods)
-    return [Method(name=name, hole=holes.get(name, ""), temperature=own.get(name)) for name in run.methods] + [
+    return [
+        Method(
+            name=name,
+            hole=holes.get(name, ""),
+            temperature=own.get(name),
+            probe=chosen_probe if name == PROBE else None,
+        )
+        for name in run.methods
+    ] + [
         Method(
             name=method.name,
             probe=_probe(method),

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-import io
 
-import pyarrow.parquet as pq
-
-from raycalib.stages.combo import Combo
+from raycalib.errors import DataError, LossNotFiniteError
+from raycalib.stages.combo import Combo, GivenProbe, Unit
 from raycalib.stages.output import StageError
+from raycalib.stages.predictions.probe_trial import ProbeJob, fit_probe_job, probe_job
+from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, read_validation
 from raycalib.stages.tuned.tune_job import TuneJob
-from raycalib.stages.tuned.tuning_run import TuningResult, run_tuning
-from raycalib.stages.workers.tuning import TRAINING, VALIDATION
+from raycalib.stages.tuned.tuning_run import run_tuning
 from raycalib.steps.run import Run
 from raycalib.steps.sweep_lines import say_sweep
 from raycalib.steps.sweep_status import write_trials
@@ -23,15 +22,18 @@ from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.spread import seeds_beside
 from raycalib.sweeps.trials import Trial, judged
 
+Job = TuneJob | ProbeJob
+
 NOT_THERE = "the combo has no rows to tune on; why is said above"
 
 
 @dataclass(frozen=True)
 class Swept:
-    """A sweep's trials, and the jobs of those that are chosen."""
+    """A sweep's trials, the jobs of those that are chosen, and the chosen probes."""
 
     trials: Sequence[Trial]
     chosen: Sequence[TuneJob]
+    probes: Mapping[Combo, GivenProbe]
 
 
 def name_of(combo: Combo) -> str:
@@ -69,11 +71,20 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     write_leaderboard(place, leaderboard([*trials, *repeats], keys))
     place.write_bytes("index.html", render_sweep(trials, keys, settings.criterion, repeats).encode())
     say_sweep(place, trials, repeats, keys, settings.criterion)
-    by_key = {job.key: job for job in jobs.values()}
-    return Swept([*trials, *repeats], [by_key[trial.key] for trial in best])
+    best_jobs = [jobs[trial.cell] for trial in best]
+    combos = {name_of(combo): combo for combo in run.alive}
+    return Swept(
+        [*trials, *repeats],
+        [job for job in best_jobs if isinstance(job, TuneJob)],
+        {
+            combos[trial.cell.combo]: job.given
+            for trial, job in zip(best, best_jobs, strict=True)
+            if isinstance(job, ProbeJob)
+        },
+    )
 
 
-def _jobs(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> dict[Cell, TuneJob]:
+def _jobs(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> dict[Cell, Job]:
     """The job of each cell whose combo has rows to tune on."""
     combos = {name_of(combo): combo for combo in run.alive}
     wanted = list(dict.fromkeys(cell.settings.method for cell in cells))
@@ -81,47 +92,59 @@ def _jobs(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> di
         name: combo for name, combo in combos.items() if has_training_set(run, combo, learned[combo.model.name], wanted)
     }
     return {
-        cell: replace(
-            job_of(run, usable[cell.combo], learned[usable[cell.combo].model.name], cell.settings, cell.seed),
-            cell=cell.title,
-        )
+        cell: _job(run, usable[cell.combo], learned[usable[cell.combo].model.name], cell)
         for cell in cells
         if cell.combo in usable
     }
 
 
+def _job(run: Run, combo: Combo, learned: Learned, cell: Cell) -> Job:
+    if not cell.is_probe:
+        return replace(job_of(run, combo, learned, cell.settings, cell.seed), cell=cell.title)
+    unit = Unit(run.training.name, combo.style)
+    labelled, features = learned.labelled[unit], learned.features[unit]
+    return probe_job(combo, labelled, features, run.config.probe, cell.settings.train_rows, cell.seed, run.out)
+
+
 def _tried(
-    run: Run,
-    learned: Mapping[str, Learned],
-    cells: Sequence[Cell],
-    jobs: Mapping[Cell, TuneJob],
-    settings: SweepSettings,
+    run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
 ) -> list[Trial]:
     """What became of the cells, in their order."""
     reasons = dict[str, str]()
+    tune_jobs = {cell: job for cell, job in jobs.items() if isinstance(job, TuneJob)}
     for combo in run.alive:
-        if of_combo := [job for cell, job in jobs.items() if cell.combo == name_of(combo)]:
+        if of_combo := [job for cell, job in tune_jobs.items() if cell.combo == name_of(combo)]:
             reasons |= not_tuned(run, combo, learned, of_combo)
-    wanted = [job for job in jobs.values() if job.key not in reasons]
+    wanted = [job for job in tune_jobs.values() if job.key not in reasons]
     result = run_tuning(wanted, run.out, run.cluster, settings.max_failed_trials)
     for output in result.tuned.values():
         run.keep(output)
-    return [_trial(cell, jobs.get(cell), result, reasons) for cell in cells]
+    reasons |= {**result.failed} | _fit_probes(run, [job for job in jobs.values() if isinstance(job, ProbeJob)])
+    return [_trial(cell, jobs.get(cell), reasons) for cell in cells]
 
 
-def _trial(cell: Cell, job: TuneJob | None, result: TuningResult, reasons: Mapping[str, str]) -> Trial:
+def _fit_probes(run: Run, jobs: Sequence[ProbeJob]) -> dict[str, str]:
+    """Fits them in turn, seconds each, and without a language model; by key, why one is not."""
+    reasons = dict[str, str]()
+    for job in jobs:
+        try:
+            run.keep(fit_probe_job(job))
+        except (DataError, LossNotFiniteError) as error:
+            reasons[job.key] = str(error)
+    return reasons
+
+
+def _trial(cell: Cell, job: Job | None, reasons: Mapping[str, str]) -> Trial:
     if job is None:
         return Trial(cell=cell, key="", place="", reason=NOT_THERE)
-    if job.key not in result.tuned:
-        reason = " ".join((reasons.get(job.key) or result.failed[job.key]).split())
-        return Trial(cell=cell, key=job.key, place=job.place.uri, reason=reason)
+    if job.key in reasons:
+        return Trial(cell=cell, key=job.key, place=job.place.uri, reason=" ".join(reasons[job.key].split()))
     if not job.place.exists(VALIDATION):
         reason = f"an older version tuned it and left no {VALIDATION}; remove its directory, and it is tuned again"
         return Trial(cell=cell, key=job.key, place=job.place.uri, reason=reason)
-    rows = pq.read_table(io.BytesIO(job.place.read_bytes(VALIDATION)))
+    row_ids, labels, margins = read_validation(job.place)
     best_step = int(job.place.read_json(TRAINING)["best_step"])
-    margins, labels = rows["margin"].to_numpy(), rows["query_label"].to_numpy()
-    return judged(cell, job.key, job.place.uri, best_step, rows["row_id"].to_pylist(), margins, labels)
+    return judged(cell, job.key, job.place.uri, best_step, row_ids, margins, labels)
 
 
 def _repeats(trial: Trial, trials: Sequence[Trial], n: int) -> list[Cell]:

@@ -6,8 +6,9 @@ from typing import Any
 from raycalib.errors import ConfigError
 from raycalib.printable import printable_line
 from raycalib.stages.lines.progress import say
+from raycalib.stages.predictions.probe_trial import ProbeJob
+from raycalib.stages.tuned.trial_files import FAILURE, TRAINING
 from raycalib.stages.tuned.tune_job import TuneJob
-from raycalib.stages.workers.tuning import FAILURE, TRAINING
 from raycalib.storage import Location, read_manifest
 from raycalib.sweeps.cells import Cell
 from raycalib.tuning.checkpoint import STATE_NAME, complete_checkpoints
@@ -16,7 +17,7 @@ TRIALS = "trials.json"
 WAITING, AT_WORK, FINISHED, FAILED = "waiting", "tuned so far", "finished", "failed"
 
 
-def write_trials(place: Location, jobs: Mapping[Cell, TuneJob]) -> None:
+def write_trials(place: Location, jobs: Mapping[Cell, TuneJob | ProbeJob]) -> None:
     """Writes which trials a sweep has and where each lies, for those who ask how far it is."""
     trials = [
         {"combo": cell.combo, "title": cell.title, "key": job.key, "place": job.place.uri, "steps": cell.settings.steps}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from raycalib.errors import ConfigError
-from raycalib.evaluation.methods import TUNED
+from raycalib.evaluation.methods import TRAINED
 from raycalib.tuning.settings import TuningSettings
 
 ALL_ROWS = "all"
@@ -84,9 +84,9 @@ def _value(name: str, text: str, base: TuningSettings) -> Value:
         if isinstance(value, int) and value < 0:
             raise ConfigError(f"axis: seed={text} is not allowed; at least 0")
         return value
-    if name == "method" and value not in TUNED:
+    if name == "method" and value not in TRAINED:
         raise ConfigError(
-            f"axis: method={text} is not allowed; {' or '.join(TUNED)}, which are tuned (the report has "
+            f"axis: method={text} is not allowed; {', '.join(TRAINED)}, which are trained (the report has "
             "the other methods too)"
         )
     try:

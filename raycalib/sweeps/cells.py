@@ -7,6 +7,7 @@ from itertools import product
 import random
 
 from raycalib.errors import ConfigError
+from raycalib.evaluation.methods import LORA_PROMPT, PROBE
 from raycalib.hashing import stable_seed
 from raycalib.sweeps.axes import SEED, Axis, Value, shown_value, with_value
 from raycalib.tuning.settings import TuningSettings
@@ -27,6 +28,11 @@ class Cell:
     values: tuple[tuple[str, Value], ...]
     settings: TuningSettings
     seed: int
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is a classifier on stored features, which no language model is needed for."""
+        return self.settings.method == PROBE
 
     @property
     def title(self) -> str:
@@ -93,19 +99,24 @@ def _model(combo: str) -> str:
 
 
 def _cell(combo: str, named: Sequence[tuple[str, Value]], base: TuningSettings, seed: int) -> Cell:
-    settings = base
+    not_used = _not_used(_with_values(base, named))
+    used = [(name, value) for name, value in named if name not in not_used]
+    own_seed = next((int(value) for name, value in named if name == SEED), seed)
+    return Cell(combo, tuple(used), _with_values(base, used), own_seed)
+
+
+def _with_values(settings: TuningSettings, named: Sequence[tuple[str, Value]]) -> TuningSettings:
     for name, value in named:
         if name != SEED:
             settings = with_value(settings, name, value)
-    own_seed = next((int(value) for name, value in named if name == SEED), seed)
-    not_used = _not_used(settings)
-    settings = replace(settings, **{name: getattr(base, name) for name in not_used})
-    return Cell(combo, tuple(each for each in named if each[0] not in not_used), settings, own_seed)
+    return settings
 
 
 def _not_used(settings: TuningSettings) -> Sequence[str]:
     """Settings that change nothing beside the others."""
-    if settings.method != "lora_prompt":
+    if settings.method == PROBE:  # its own settings are the run's
+        return "kl_decay", "kl_kind", "lr", "steps"
+    if settings.method != LORA_PROMPT:
         return "kl_decay", "kl_kind"
     return () if settings.kl_decay else ("kl_kind",)
 

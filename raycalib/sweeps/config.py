@@ -26,7 +26,8 @@ class SweepConfig(PipelineConfig):
         wanted = {cell.combo for cell in cells}
         left_out = [combo for combo in all_combos(self) if combo not in wanted]
         tuned = [method for method in TUNED if any(cell.settings.method == method for cell in cells)]
-        untuned = [method for method in self.methods if method in (*BASELINES, PROBE)]
+        probes = any(cell.is_probe for cell in cells)
+        untuned = [method for method in (*BASELINES, PROBE) if method in self.methods or (method == PROBE and probes)]
         values = {each.name: getattr(self, each.name) for each in fields(PipelineConfig)}
         return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
 

@@ -24,8 +24,8 @@ SCHEMA = pa.schema(
         pa.field("method", pa.string(), nullable=False),
         pa.field("kl_decay", pa.float64(), nullable=True),
         pa.field("kl_kind", pa.string(), nullable=True),
-        pa.field("steps", pa.int32(), nullable=False),
-        pa.field("lr", pa.float64(), nullable=False),
+        pa.field("steps", pa.int32(), nullable=True),
+        pa.field("lr", pa.float64(), nullable=True),
         pa.field("train_rows", pa.string(), nullable=False),
         pa.field(SEED, pa.int64(), nullable=False),
         pa.field("state", pa.string(), nullable=False),
@@ -42,7 +42,7 @@ SCHEMA = pa.schema(
 )
 """``rank`` counts from 1 within a combo by ``nll``, of failed trials it is null; ``n`` and all behind it to ``auroc``
 are of ``val_select`` at ``best_step``, with the temperature that suits these rows best. ``kl_decay`` and ``kl_kind``
-are null where nothing hangs on them."""
+are null where nothing hangs on them, and so are ``steps`` and ``lr`` of probes, which the run's settings decide."""
 
 
 def leaderboard(trials: Sequence[Trial], chosen: Collection[str]) -> list[dict[str, Any]]:
@@ -71,8 +71,8 @@ def _row(trial: Trial, rank: int, is_chosen: bool) -> dict[str, Any]:
         "method": settings.method,
         "kl_decay": settings.kl_decay if compares else None,
         "kl_kind": settings.kl_kind if compares and settings.kl_decay else None,
-        "steps": settings.steps,
-        "lr": settings.lr,
+        "steps": None if trial.cell.is_probe else settings.steps,
+        "lr": None if trial.cell.is_probe else settings.lr,
         "train_rows": shown_value("train_rows", settings.train_rows),
         SEED: trial.cell.seed,
         "state": trial.state,

@@ -17,8 +17,9 @@ def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
         ModelError: a model is unknown, its configuration cannot be had, or its memory is not known.
     """
     combos = Counter(cell.combo for cell in cells)
-    steps = sum(cell.settings.steps for cell in cells)
-    rows = sum(cell.settings.steps * cell.settings.global_batch_size for cell in cells)
+    through_model = [cell for cell in cells if not cell.is_probe]
+    steps = sum(cell.settings.steps for cell in through_model)
+    rows = sum(cell.settings.steps * cell.settings.global_batch_size for cell in through_model)
     models = {combo.rpartition("/")[0] for combo in combos}
     each = sorted(set(combos.values()))
     per_combo = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"

@@ -98,3 +98,22 @@ def test_trials_that_cannot_be_tuned_are_in_the_leaderboard_and_bounded(tmp_path
     status = run_job("sweep", "--status", "--out", str(out))
     assert "2 trials: 1 finished, 1 failed" in status
     assert "llama2:7b/oe lr=1e+30 steps=4: failed: " in status
+
+
+def test_probes_are_swept_without_a_language_model_and_the_chosen_one_is_evaluated(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    axes = ["--axis", "method=probe", "--axis", "train_rows=40,all", "--axis", "kl_decay=0,1"]
+    said = run_job("sweep", *SMALL, "--styles", "oe", *axes, "--out", str(out))
+    assert not re.search(r"tuning \d+ combo", said)
+    rows = leaderboard(out)
+    assert {(row["method"], row["train_rows"], row["steps"]) for row in rows} == {
+        ("probe", "40", ""),
+        ("probe", "all", ""),
+    }
+    (chosen,) = [row for row in rows if row["chosen"] == "true"]
+    assert chosen["key"] == recomputed_choice(
+        [row | {"steps": row["train_rows"].replace("all", "999"), "kl_decay": "0"} for row in rows]
+    )
+    (fitted,) = (out / "fitted").glob("*/manifest.json")
+    assert chosen["key"] in fitted.read_text()
+    assert {"probe", "probe+temperature"} <= {method for *_, method in summary(out)}

@@ -7,8 +7,8 @@ import pytest
 
 from raycalib.stages.output import StageError
 from raycalib.stages.tuned import watched
+from raycalib.stages.tuned.trial_files import FAILURE
 from raycalib.stages.tuned.watched import DEATHS_IN_VAIN, WatchedTrials
-from raycalib.stages.workers.tuning import FAILURE
 from raycalib.tuning.checkpoint import TrainingState, save_checkpoint
 from tests.stages.test_tune import job_of, row
 

@@ -45,6 +45,19 @@ def test_what_lora_does_not_use_is_as_in_the_run() -> None:
     assert found.title == "method=lora"
 
 
+def test_a_probe_follows_rows_and_seed_alone() -> None:
+    found = cells("method=probe,lora_prompt", "kl_decay=0,1", "steps=10,20", "lr=1e-3,1e-4", "train_rows=20,all")
+    probes = [cell for cell in found if cell.is_probe]
+    assert [cell.title for cell in probes] == ["method=probe train_rows=20", "method=probe train_rows=all"]
+    assert len(found) == 2 + 2 * 2 * 2 * 2
+    assert {(cell.settings.steps, cell.settings.eval_every) for cell in probes} == {(BASE.steps, BASE.eval_every)}
+
+
+def test_a_run_evaluates_the_probe_where_one_is_swept() -> None:
+    sweep = SweepConfig(sweep=SweepSettings(axes=("method=probe,lora", "train_rows=20,all")), methods=("lora",))
+    assert sweep.run_config(cells_of(sweep)).methods == ("probe", "lora")
+
+
 def test_a_seed_is_of_the_trial_and_not_of_its_settings() -> None:
     one, other = cells("seed=1,2")
     assert (one.seed, other.seed) == (1, 2)

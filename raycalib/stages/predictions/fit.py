@@ -16,6 +16,7 @@ from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.predictions.evidence import Evidence, gather_evidence
 from raycalib.stages.predictions.method_logits import TrainingFits, method_logits
 from raycalib.stages.predictions.prediction import checked_temperature
+from raycalib.stages.predictions.probe_rows import probe_rows
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
 from raycalib.tuning.label_counts import LEAST_TO_FIT, LabelCounts
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, load_probe, save_probe
@@ -140,38 +141,19 @@ def _fit_on_training(
     names = {method.name for method in methods if not method.probe}
     evidence, holes = gather_evidence(rows.labelled, rows.features, style), dict[str, str]()
     if FAMILY_RATE in names:
-        train = [row for row in evidence.rows if row["split"] == "train"]
+        of_train = [row for row in evidence.rows if row["split"] == "train"]
         # Labels of one class give every family one rate: what is left of it is the number of its rows.
-        if reason := LabelCounts.of(row["query_label"] for row in train).nothing_said("training labels"):
+        if reason := LabelCounts.of(row["query_label"] for row in of_train).nothing_said("training labels"):
             holes[FAMILY_RATE] = f"not fitted: {reason}"
         else:
-            place.write_json(RATES, asdict(fit_task_rates(train)))
+            place.write_json(RATES, asdict(fit_task_rates(of_train)))
     if PROBE in names:
         try:
-            save_probe(place, fit_probe(*_learned_from(evidence), probe, seed))
+            train, val = probe_rows(evidence)
+            save_probe(place, fit_probe(train.features, train.labels, val.features, val.labels, probe, seed))
         except (DataError, LossNotFiniteError) as error:  # said in the table: the other methods have their figures
             holes[PROBE] = f"not fitted: {error}"
     return holes
-
-
-def _learned_from(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Features and labels of train, and of val_select; a probe needs both classes to be fitted, and to be selected.
-
-    Raises:
-        DataError: labels of one class alone, or none.
-    """
-    train, val = _labelled_features(evidence, "train"), _labelled_features(evidence, "val_select")
-    for (_, labels), name in ((train, "training labels"), (val, "labels of val_select")):
-        if reason := LabelCounts.of(labels.tolist()).nothing_said(f"{name} with features"):
-            raise DataError(reason)
-    return *train, *val
-
-
-def _labelled_features(evidence: Evidence, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """(n, H) features and (n,) labels of the split's rows that have both."""
-    kept = [i for i in evidence.usable((split,)) if evidence.rows[i]["query_label"] is not None]
-    labels = np.array([evidence.rows[i]["query_label"] for i in kept], dtype=np.int64)
-    return evidence.features[kept], labels
 
 
 def _record(method: str, checked: CheckedTemperature) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from raycalib.stages.output import StageError, StageOutput, finished
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import share_out
 from raycalib.stages.tuned.train_run import run_train
+from raycalib.stages.tuned.trial_files import FAILURE
 from raycalib.stages.tuned.trial_run import run_trials
 from raycalib.stages.tuned.tune_job import TuneJob
-from raycalib.stages.workers.tuning import FAILURE
 from raycalib.stages.workers.tuning_log import combo_start
 from raycalib.storage import Location
 

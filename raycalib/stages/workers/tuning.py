@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
-import io
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from raycalib.lm.adapters import save_adapter
@@ -13,6 +10,7 @@ from raycalib.lm.loading import chosen_dtype, load_tokenizer
 from raycalib.lm.window import context_window
 from raycalib.secrets import hide_message
 from raycalib.stages.output import finished
+from raycalib.stages.tuned.trial_files import FAILURE, TRAINING, VALIDATION, write_validation
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, base_model
 from raycalib.stages.workers.tuning_log import TuningLog
@@ -25,11 +23,6 @@ from raycalib.tuning.probe_files import save_head
 from raycalib.tuning.trainer import Tuner
 from raycalib.tuning.tuned_weights import best_adapter, best_head, best_margins
 from raycalib.tuning.world import World
-
-FAILURE = "failure.json"
-TRAINING = "training.json"
-VALIDATION = "validation.parquet"
-"""The best step's log-odds that answers are right, of the rows of ``val_select`` that it was chosen by."""
 
 
 def tune(
@@ -143,10 +136,7 @@ def _leave_judged(job: TuneJob, tuner: Tuner, state: TrainingState) -> bool:
     if len(margins) < len(tuner.validation.rows):
         tuner.validation.judged()  # again which of them are left out, where nothing was evaluated since a restart
     rows = tuner.validation.judged_rows
-    columns = {"row_id": [row.row_id for row in rows], "query_label": [row.label for row in rows], "margin": margins}
-    whole = io.BytesIO()
-    pq.write_table(pa.table(columns), whole)
-    job.place.write_bytes(VALIDATION, whole.getvalue())
+    write_validation(job.place, [row.row_id for row in rows], [row.label for row in rows], margins)
     return True
 
 

@@ -1,0 +1,111 @@
+"""A probe with settings of its own, fitted on stored features: a trial of a sweep that touches no language model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from raycalib.evaluation.methods import PROBE
+from raycalib.stages.combo import Combo, GivenProbe
+from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
+from raycalib.stages.predictions.evidence import gather_evidence
+from raycalib.stages.predictions.probe_rows import probe_rows
+from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, write_validation
+from raycalib.storage import Location, Manifest, write_manifest
+from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, save_probe
+from raycalib.tuning.probe_fit import fit_probe
+from raycalib.tuning.settings import ProbeSettings
+
+VERSION = 1
+"""Goes up where another probe comes out of the same labels, features and settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeJob:
+    """A probe to fit, and where it goes.
+
+    Attributes:
+        style: of the combo's rows.
+        settings: of the fit.
+        train_rows: at most so many; 0 is all.
+        seed: of weights and order.
+        labelled, features: of the training set.
+        place: where it lies.
+        key: names its inputs.
+        identity: what decides what comes of it, plain values.
+    """
+
+    style: str
+    settings: ProbeSettings
+    train_rows: int
+    seed: int
+    labelled: StageOutput
+    features: StageOutput
+    place: Location
+    key: str
+    identity: Mapping[str, Any]
+
+    @property
+    def given(self) -> GivenProbe:
+        """The fitted probe, as evaluation takes one."""
+        return GivenProbe(place=self.place, file=PROBE_TENSORS, fingerprint=self.key)
+
+
+def probe_job(
+    combo: Combo,
+    labelled: StageOutput,
+    features: StageOutput,
+    settings: ProbeSettings,
+    train_rows: int,
+    seed: int,
+    out: Location,
+) -> ProbeJob:
+    """The job of one combo, with its place and key."""
+    identity: dict[str, Any] = {
+        "version": VERSION,
+        "model": combo.model.name,
+        "style": combo.style,
+        "method": PROBE,
+        "settings": asdict(settings),
+        "seed": seed,
+    } | ({"train_rows": train_rows} if train_rows else {})
+    key = stage_key("probe", identity, [labelled.key, features.key])
+    return ProbeJob(
+        style=combo.style,
+        settings=settings,
+        train_rows=train_rows,
+        seed=seed,
+        labelled=labelled,
+        features=features,
+        place=stage_place(out, "tuned", f"{combo.slug}-{PROBE}", key),
+        key=key,
+        identity=identity,
+    )
+
+
+def fit_probe_job(job: ProbeJob) -> StageOutput:
+    """Fits the probe unless it is there, and leaves what a tuned trial leaves: its step, history and log-odds.
+
+    Raises:
+        DataError: labels of one class alone, or none; features that are not finite.
+        LossNotFiniteError: the loss became NaN or infinite, with the step.
+    """
+    if done := finished(job.place, job.key):
+        return done
+    train, val = probe_rows(gather_evidence(job.labelled, job.features, job.style), job.train_rows)
+    fit = fit_probe(train.features, train.labels, val.features, val.labels, job.settings, job.seed)
+    save_probe(job.place, fit)
+    history = [{"step": step, "val_nll": nll} for step, nll in fit.history]
+    job.place.write_json(TRAINING, {"best_step": fit.best_step, "best_nll": fit.best_nll, "history": history})
+    ids = [row["row_id"] for row in val.rows]
+    write_validation(job.place, ids, val.labels.tolist(), fit.probe.margin(val.features))
+    manifest = Manifest(
+        stage="tuned",
+        key=job.key,
+        config=dict(job.identity),
+        inputs=(job.labelled.key, job.features.key),
+        counts={"train": len(train.rows), "val_select": len(val.rows)},
+    )
+    write_manifest(job.place, manifest, besides=(PROBE_TENSORS, PROBE_RECORD, TRAINING, VALIDATION))
+    output = finished(job.place, job.key)
+    assert output is not None, "it was just written"
+    return StageOutput(place=job.place, manifest=output.manifest, was_done=False)
