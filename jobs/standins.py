@@ -1,6 +1,6 @@
 """Trains the small stand-in models on the embedded facts and writes them where the package finds them.
 
-python jobs/standins.py                           # the demo's two, up to 20 minutes each on two cores
+python jobs/standins.py                           # the demo's two, 20 to 50 minutes each on two cores
 python jobs/standins.py --names llama2:13b        # another of the six
 python jobs/standins.py --names llama2:13b-chat   # tuned further on the plain one's weights, a few minutes
 """

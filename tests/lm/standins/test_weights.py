@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
+import torch
 
 from raycalib.lm.loading import load_causal_lm, load_tokenizer
 from raycalib.lm.names import HUB_IDS, embedded_root, find_model
 from raycalib.lm.standins.shapes import SHAPES
 from raycalib.prompts import query_text
 
-COMMITTED = sorted(name for name in HUB_IDS if (embedded_root() / name.replace(":", "-")).is_dir())
+COMMITTED = sorted(HUB_IDS)
 MIB = 2**20
 
 
@@ -18,11 +20,26 @@ def folder(name: str) -> Path:
     return embedded_root() / name.replace(":", "-")
 
 
-def test_there_are_stand_ins_and_together_they_are_small() -> None:
-    assert {"llama2:7b", "mistral:7b"} <= set(COMMITTED)
-    sizes = [(folder(name) / "model.safetensors").stat().st_size for name in COMMITTED]
-    assert max(sizes) <= 3 * MIB
-    assert sum(sizes) <= 16 * MIB
+def test_there_are_six_and_with_their_tokenizers_they_are_small() -> None:
+    sizes = {name: sum(file.stat().st_size for file in folder(name).iterdir() if file.is_file()) for name in COMMITTED}
+    assert max(sizes.values()) <= 3 * MIB
+    assert sum(sizes.values()) <= 16 * MIB
+    assert sizes["llama2:13b"] > sizes["llama2:7b"]
+    assert sizes["llama2:13b-chat"] > sizes["llama2:7b-chat"]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMITTED if SHAPES[name].tuned_from])
+def test_a_variant_goes_on_from_the_plain_ones_weights_with_another_mix(name: str) -> None:
+    plain = SHAPES[name].tuned_from
+    assert plain is not None
+    own, other = (load_file(folder(each) / "model.safetensors") for each in (name, plain))
+    assert own.keys() == other.keys()
+    near = torch.cat([(own[key] - other[key]).float().flatten() for key in own]).norm()
+    size = torch.cat([other[key].float().flatten() for key in own]).norm()
+    assert 0.01 * size < near < 0.5 * size
+    mixes = [json.loads((folder(each) / "training_record.json").read_text())["pretrain"] for each in (name, plain)]
+    assert mixes[0]["corpus"] != mixes[1]["corpus"]
+    assert mixes[0]["steps"] < mixes[1]["steps"]
 
 
 @pytest.mark.parametrize("name", COMMITTED)
