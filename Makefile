@@ -1,11 +1,11 @@
-# make demo | test | test-all | test-long | test-paper | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
+# make demo | sweep-demo | test | test-all | test-long | test-paper | test-vllm | lint | golden | standins | clean; PYTHON=python3.11 chooses the interpreter of the environment.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 GOLDEN ?= ../shared/golden
 INSTALLED := $(VENV)/installed
 
-.PHONY: install demo test test-all test-long test-paper test-unit test-vllm lint golden standins clean
+.PHONY: install demo sweep-demo test test-all test-long test-paper test-unit test-vllm lint golden standins clean
 
 install: $(INSTALLED)
 
@@ -16,6 +16,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/python jobs/full_pipeline.py --out runs/demo
+
+# All twelve combos on six small models, four cells each, one chosen for each combo; up to an hour on two cores.
+sweep-demo: $(INSTALLED)
+	$(BIN)/python jobs/sweep.py --recipe sweep12-demo
 
 test: test-unit
 	$(BIN)/python -m pytest -q -m "ray and not gpu and not long and not paper and not slow"

@@ -14,6 +14,7 @@ rest. The leaderboard is OUT/sweep/leaderboard.csv. Flags beside those of a swee
 from collections.abc import Sequence
 
 from raycalib.cli import pipeline_config, refuse_estimate, run_job, values_of
+from raycalib.sweep_recipes import SWEEP_RECIPES, with_recipe
 from raycalib.sweeps.cells import Cell
 from raycalib.sweeps.config import SweepConfig, cells_of
 
@@ -26,9 +27,9 @@ DESCRIPTION = (
     "What is tuned already is not tuned again. The leaderboard is OUT/sweep/leaderboard.csv; see docs/sweeps.md.\n\n"
     "Short for --sweep.*, where --axis NAME=A,B is --sweep.axes and may be given again and again: "
     f"{', '.join(SHORT)}.\n"
-    "--recipe sweep12: the recipe paper, KL decay x steps where no axis is named. --status with --out: how far it is."
+    "--status with --out: how far it is.\n\nSweeps, with axes where none is named:\n"
+    + "\n".join(f"  --recipe {name}: {recipe.about}" for name, recipe in SWEEP_RECIPES.items())
 )
-SWEEP12 = ["--sweep.axes", "kl_decay=0,0.1,0.5,1,2", "steps=1000,2500,5000"]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
 
         say_status((values_of(arguments, "--out") or [SweepConfig.out])[-1])
         return
-    config = pipeline_config(_with_recipe(arguments), DESCRIPTION, kind=SweepConfig, more_short=SHORT)
+    config = pipeline_config(with_recipe(arguments), DESCRIPTION, kind=SweepConfig, more_short=SHORT)
     refuse_estimate(config)
     cells = cells_of(config)
     if config.plan:
@@ -47,16 +48,6 @@ def main(arguments: Sequence[str]) -> None:
         print("\n".join(plan_lines(config, cells)))
     else:
         run_sweep(config, cells)
-
-
-def _with_recipe(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``--recipe sweep12`` written out: the paper's recipe, and axes where none is given."""
-    given = [text.partition("=")[0] for text in arguments]
-    joined = " ".join(arguments).replace("--recipe=", "--recipe ")
-    if "--recipe sweep12" not in joined:
-        return list(arguments)
-    rest = ["paper" if text == "sweep12" else text.replace("--recipe=sweep12", "--recipe=paper") for text in arguments]
-    return rest if {"--axis", "--sweep.axes"} & set(given) else [*SWEEP12, *rest]
 
 
 def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:

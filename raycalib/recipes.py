@@ -92,14 +92,16 @@ def recipe_for(models: Collection[str], model_root: str | None) -> str:
 
     Args:
         models: as they are named; none are the demo's.
-        model_root: as it is named; None is the demo's, which comes with the package.
+        model_root: as it is named; None is the demo's, which comes with the package, for the demo's two models.
 
     >>> recipe_for([], None), recipe_for(["llama2:7b"], "embedded"), recipe_for(["Qwen/Qwen3-8B"], None)
     ('demo', 'demo', 'own')
-    >>> recipe_for(["llama2:7b"], "/models"), recipe_for(["llama2:13b"], None)
-    ('own', 'own')
+    >>> recipe_for(["llama2:7b"], "/models"), recipe_for(["llama2:13b"], None), recipe_for(["llama2:13b"], "embedded")
+    ('own', 'own', 'demo')
     """
-    return "demo" if EMBEDDED_MODELS.issuperset(models) and model_root in (None, EMBEDDED_ROOT) else "own"
+    if model_root == EMBEDDED_ROOT:
+        return "demo" if set(HUB_IDS).issuperset(models) else "own"
+    return "demo" if model_root is None and EMBEDDED_MODELS.issuperset(models) else "own"
 
 
 def recipe(name: str) -> PipelineConfig:
