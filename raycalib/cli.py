@@ -86,7 +86,8 @@ def pipeline_config(
     """The recipe named by ``--recipe`` with the other flags laid over it.
 
     Where none is named it is ``demo`` for the embedded models, and ``own``, which is said, for any other. How often a
-    run evaluates and writes checkpoints follows its steps, in the recipe's proportion, where it is not given.
+    run evaluates and writes checkpoints follows its steps, in the recipe's proportion, where it is not given, unless
+    its schedule is ``wsd``.
 
     Args:
         arguments: of the command line.
@@ -139,6 +140,8 @@ def refuse_estimate(config: PipelineConfig) -> None:
 def _following_steps(config: Run, chosen: PipelineConfig, arguments: Sequence[str]) -> Run:
     """The configuration with evaluations and checkpoints, where they are not given, as often as the recipe has them."""
     steps = config.tuning.steps
+    if config.tuning.schedule == "wsd":  # runs of all lengths share their beginning, evaluations among it
+        return config
     followed = {
         name: max(1, round(getattr(chosen.tuning, name) * steps / chosen.tuning.steps))
         for flag, name in FOLLOW_STEPS.items()

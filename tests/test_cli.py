@@ -101,6 +101,8 @@ def test_evaluations_and_checkpoints_follow_the_steps_where_they_are_not_given()
     assert every("--recipe", "demo", "--tuning.steps", "24") == (5, 5)
     assert every("--recipe", "own", "--tuning.steps", "200", "--tuning.eval_every=50") == (50, 20)
     assert every("--recipe", "own", "--tuning.steps", "200", "--tuning.checkpoint-every", "7") == (20, 7)
+    # Runs of all lengths share their beginning, evaluations among it.
+    assert every("--recipe", "own", "--tuning.steps", "200", "--tuning.schedule", "wsd") == (500, 500)
 
 
 def test_values_of_a_flag() -> None:

@@ -99,10 +99,11 @@ def _value(name: str, text: str, base: TuningSettings) -> Value:
 def with_value(settings: TuningSettings, name: str, value: Value) -> TuningSettings:
     """The settings with one of them changed.
 
-    How often a trial evaluates and writes checkpoints follows its steps, in the proportion of the settings.
+    How often a trial evaluates and writes checkpoints follows its steps, in the proportion of the settings; not by
+    ``wsd``, whose trials of all lengths share their beginning, evaluations among it.
     """
     changes: dict[str, Any] = {name: value}
-    if name == "steps":
+    if name == "steps" and settings.schedule == "cosine":
         for every in ("eval_every", "checkpoint_every"):
             changes[every] = max(1, round(getattr(settings, every) * int(value) / settings.steps))
     return replace(settings, **changes)

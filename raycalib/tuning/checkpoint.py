@@ -7,6 +7,7 @@ for the one before it.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 import hashlib
+import math
 import re
 from typing import Any
 
@@ -48,16 +49,18 @@ class TrainingState:
     tensors: dict[str, Tensor] = field(repr=False)
 
 
-def save_checkpoint(place: Location, state: TrainingState, key: str) -> None:
-    """Writes a checkpoint, its JSON last, and removes all but the newest two."""
+def save_checkpoint(place: Location, state: TrainingState, key: str, kept: int | None = KEPT) -> None:
+    """Writes a checkpoint, its JSON last, and removes all but the newest ``kept``; None removes none."""
     target = place / step_name(state.step)
     tensors = {name: tensor.detach().float().cpu().contiguous() for name, tensor in state.tensors.items()}
     content = safetensors.torch.save(tensors)
     target.write_bytes(TENSORS_NAME, content)
     values = plain_values(state) | {"key": key}
     target.write_json(STATE_NAME, values | {HASH: _hash(values, content)})
+    if kept is None:
+        return
     older = [name for step, name in complete_checkpoints(place) if step < state.step]
-    for name in older[: 1 - KEPT]:
+    for name in older[: 1 - kept]:
         (place / name).remove()
 
 
@@ -81,19 +84,24 @@ def complete_checkpoints(place: Location) -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def load_newest(place: Location, key: str, say: Callable[[str], None] = lambda line: None) -> TrainingState | None:
+def load_newest(
+    place: Location, key: str, say: Callable[[str], None] = lambda line: None, until: float = math.inf
+) -> TrainingState | None:
     """The newest checkpoint of the same configuration that is whole, or None.
 
     Args:
         place: of the run's checkpoints.
         key: of the configuration.
         say: is told of checkpoints that are passed over, a line each.
+        until: those of later steps are not looked at.
 
     Raises:
         StorageError: the place cannot be read.
     """
     damaged = None
-    for _, name in reversed(complete_checkpoints(place)):
+    for step, name in reversed(complete_checkpoints(place)):
+        if step > until:
+            continue
         try:
             state = _load(place / name, key)
         except DataError as error:

@@ -16,8 +16,15 @@ from raycalib.hashing import stable_hash
 from raycalib.storage import Location
 from raycalib.tuning.batches import TuningRow
 from raycalib.tuning.row_chunks import row_chunks
+from raycalib.tuning.settings import ReferenceDtype
 
 TENSOR = "states"
+
+
+def dtype_of_states(name: ReferenceDtype, of_model: torch.dtype) -> torch.dtype:
+    """In which states are stored; ``model`` is the model's own."""
+    found: torch.dtype = of_model if name == "model" else getattr(torch, name)
+    return found
 
 
 class ReferenceStates:

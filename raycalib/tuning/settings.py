@@ -11,6 +11,8 @@ from raycalib.lm.names import WEIGHT_BITS, WeightBits
 KlKind = Literal["jsd", "forward", "reverse"]
 KL_KINDS: tuple[str, ...] = get_args(KlKind)
 ZERO_STAGES = (0, 1, 2, 3)
+Schedule = Literal["cosine", "wsd"]
+SCHEDULES: tuple[str, ...] = get_args(Schedule)
 ReferenceDtype = Literal["model", "bfloat16", "float32"]
 REFERENCE_DTYPES: tuple[str, ...] = get_args(ReferenceDtype)
 
@@ -33,6 +35,9 @@ UNDECISIVE = frozenset(
 )
 """Settings that change how a run is done and not what comes of it: a run may go on with others."""
 
+OF_LENGTH = frozenset({"steps", "decay_share"})
+"""Settings by which runs under ``wsd`` may differ that share their beginning."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TuningSettings:
@@ -47,16 +52,21 @@ class TuningSettings:
             all.
         global_batch_size: rows per step over all workers; which rows make a step does not depend on their number.
         micro_batch_size: rows per pass of one worker.
-        lr: peak learning rate of AdamW, after a linear warm-up and before a cosine decay to zero.
+        lr: peak learning rate of AdamW, after a linear warm-up and before the decay of ``schedule``.
         warmup_steps: of the warm-up.
+        schedule: of the learning rate after the warm-up. ``cosine`` (the paper's) falls to zero over the whole run;
+            ``wsd`` (warm-up, stable, decay) stays at the peak and falls to zero over the last steps alone, so that runs
+            that differ in ``steps`` share their beginning and compute it once.
+        decay_share: share of the steps that the decay of ``wsd`` takes, above 0 and at most 1; ``cosine`` has no use
+            for it.
         weight_decay: of AdamW.
         max_grad_norm: gradients are clipped to this norm.
         kl_decay: weight of the divergence from the base model on the true answers, of ``lora_prompt``; 0 leaves it out.
         kl_kind: ``jsd``, ``forward`` KL(base ‖ tuned) or ``reverse`` KL(tuned ‖ base).
         max_tokens: longer texts lose the left of their context, never their query; in tuning, features and scoring
             alike. The run's own ``max_tokens`` and the model's window may be smaller.
-        eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps; the
-            best step is kept.
+        eval_every: the query's NLL on ``val_select``, at its best temperature, is taken after every so many steps and
+            after the last; the best step is kept.
         checkpoint_every: a checkpoint is written after every so many steps.
         log_every: loss, learning rate, gradient norm, tokens/s and memory are logged after every so many steps.
         reference_dtype: of the base model's stored states; ``model`` is the model's own. Those of float32 models take
@@ -80,6 +90,8 @@ class TuningSettings:
     micro_batch_size: int = 4
     lr: float = 1e-4
     warmup_steps: int = 0
+    schedule: Schedule = "cosine"
+    decay_share: float = 0.2
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     kl_decay: float = 1.0
@@ -127,6 +139,10 @@ class TuningSettings:
             problems.append(f"tuning.method: {self.method!r} is unknown; allowed: {', '.join(TUNING_METHODS)}")
         if self.kl_kind not in KL_KINDS:
             problems.append(f"tuning.kl_kind: {self.kl_kind!r} is unknown; allowed: {', '.join(KL_KINDS)}")
+        if self.schedule not in SCHEDULES:
+            problems.append(f"tuning.schedule: {self.schedule!r} is unknown; allowed: {', '.join(SCHEDULES)}")
+        if not 0 < self.decay_share <= 1:
+            problems.append(f"tuning.decay_share: {self.decay_share} is not allowed; above 0 and at most 1")
         if self.zero_stage not in ZERO_STAGES:
             problems.append(f"tuning.zero_stage: {self.zero_stage} is not allowed; one of {ZERO_STAGES}")
         if self.reference_dtype not in REFERENCE_DTYPES:

@@ -17,7 +17,7 @@ from raycalib.lm.logits import state_size
 from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.storage import Location
 from raycalib.tuning.batches import collate
-from raycalib.tuning.checkpoint import TrainingState, load_newest, save_checkpoint, step_name
+from raycalib.tuning.checkpoint import TrainingState, save_checkpoint, step_name
 from raycalib.tuning.data_order import DataOrder
 from raycalib.tuning.deepspeed_engine import make_engine, splits_weights
 from raycalib.tuning.engines import MicroBatch, StepSums, TrainingEngine
@@ -28,11 +28,12 @@ from raycalib.tuning.left_out import rows_left_out
 from raycalib.tuning.objective import CalibrationObjective
 from raycalib.tuning.pace import Pace, peak_memory_gib
 from raycalib.tuning.probe import Probe
-from raycalib.tuning.reference import ReferenceStates
+from raycalib.tuning.reference import ReferenceStates, dtype_of_states
 from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing
-from raycalib.tuning.schedule import learning_rate
+from raycalib.tuning.schedule import branch_step, learning_rate
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
+from raycalib.tuning.trunk import Trunk, first_state
 from raycalib.tuning.tuned_weights import BEST_MARGINS, set_weights
 from raycalib.tuning.validation import Validation
 from raycalib.tuning.world import World
@@ -58,6 +59,7 @@ class Tuner:
         reference: Location | None = None,
         model_key: str = "",
         dtype: torch.dtype | None = None,
+        trunk: Trunk | None = None,
     ) -> None:
         """Puts model, engine and the base model's states in place, from the newest checkpoint if there is one.
 
@@ -75,6 +77,7 @@ class Tuner:
             model_key: names the base model's weights, where runs share states.
             dtype: to compute in, where weights are split among workers and may be given as they are stored; None is the
                 model's.
+            trunk: what the run shares with those of other lengths, of a schedule that lets it.
 
         Raises:
             ModelError: the model cannot be tuned.
@@ -88,21 +91,27 @@ class Tuner:
         self.objective = CalibrationObjective(model, labels, settings.kl_weight, settings.kl_kind, head)
         if settings.gradient_checkpointing:
             _checkpoint_gradients(model)
-        of_states = _dtype_of_states(settings, dtype or model.dtype)
+        of_states = dtype_of_states(settings.reference_dtype, dtype or model.dtype)
         place = reference or checkpoints / "reference"
         self.reference = ReferenceStates(place, model_key or key, data.train, state_size(model), of_states)
-        self.state = world.from_first(lambda: load_newest(checkpoints, key, self.hooks.say))
-        if self.state is not None:
-            set_weights(self.objective, self.state.tensors, "weight")
-        self.engine: TrainingEngine = make_engine(self.objective, settings, world, dtype)
+        self.trunk, self.branch = trunk, branch_step(settings)  # step 0, where it has none, is never done
+        self.state = world.from_first(lambda: first_state(checkpoints, key, trunk, self.branch, self.hooks.say))
+        self.engine = self._engine(dtype)
         self._check_model()
         splits = splits_weights(settings, world)
         self.validation = Validation(data.val, self.engine, self.objective, world, splits, self.hooks.say)
         self.left_out = self._rows_left_out(None if splits else TokenBudget(TOKENS_PER_PASS))
-        if self.state is not None:
-            self.engine.load_moments(self.state.tensors, self.state.step)
         self.last_checkpoint = 0 if self.state is None else self.state.step
         self._asked, self._warning = time.monotonic(), False
+
+    def _engine(self, dtype: torch.dtype | None) -> TrainingEngine:
+        """The engine, with weights and moments of the state that the run goes on from, if there is one."""
+        if self.state is not None:
+            set_weights(self.objective, self.state.tensors, "weight")
+        engine = make_engine(self.objective, self.settings, self.world, dtype)
+        if self.state is not None:
+            engine.load_moments(self.state.tensors, self.state.step)
+        return engine
 
     def _check_model(self) -> None:
         """Raises ModelError where what is computed for one row is not the model's own."""
@@ -136,7 +145,8 @@ class Tuner:
                 self._log(step, sums, pace)
             if done % self.settings.eval_every == 0 or last:
                 state = self._evaluated(state, done, sums)
-            if done % self.settings.checkpoint_every == 0 or last or (warning and not warned):
+            is_due = done % self.settings.checkpoint_every == 0 or last or done == self.branch
+            if is_due or (warning and not warned):
                 state = self._checkpointed(state, done)
             if warning and not warned and self.world.is_first:
                 self.hooks.say(f"a worker is about to be taken away: checkpoint written at step {done}")
@@ -259,16 +269,12 @@ class Tuner:
             )
         state = _with(state, step=step, tensors=best | weights | self.engine.moments())
         if self.world.is_first:
-            save_checkpoint(self.checkpoints, state, self.key)
+            if self.trunk is not None and step == self.branch:
+                self.trunk.keep(state)
+            save_checkpoint(self.checkpoints, state, self.key)  # last: a run that goes on from it has left the other
         self.world.barrier()
         self.last_checkpoint = step
         return state
-
-
-def _dtype_of_states(settings: TuningSettings, of_model: torch.dtype) -> torch.dtype:
-    name = settings.reference_dtype
-    found: torch.dtype = of_model if name == "model" else getattr(torch, name)
-    return found
 
 
 def _checkpoint_gradients(model: PreTrainedModel) -> None:

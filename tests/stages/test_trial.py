@@ -125,7 +125,7 @@ def test_a_fault_that_would_come_again_is_left_and_not_raised(
         trial.tune_trial({"job": 0}, jobs=[job], use_gpu=False, run="r")
     assert tried == [4]
     assert job.place.read_json(tuning.FAILURE) == {"error": "no layer of attention", "run": "r"}
-    assert told == [{trial.FAILED: 1}]
+    assert told == [{trial.FAILED: job.key}]
     trial.tune_trial({"job": 0}, jobs=[job], use_gpu=False, run="s")
     assert tried == [4, 4]
 

@@ -1,5 +1,7 @@
 """Axes as they are written on a command line."""
 
+from dataclasses import replace
+
 import pytest
 
 from raycalib.errors import ConfigError
@@ -62,6 +64,11 @@ def test_evaluations_and_checkpoints_follow_the_steps() -> None:
     longer = with_value(BASE, "steps", 250)
     assert (longer.steps, longer.eval_every, longer.checkpoint_every) == (250, 50, 25)
     assert with_value(BASE, "steps", 2).eval_every == 1
+
+
+def test_evaluations_of_all_lengths_under_wsd_are_at_the_same_steps() -> None:
+    longer = with_value(replace(BASE, schedule="wsd"), "steps", 250)
+    assert (longer.steps, longer.eval_every, longer.checkpoint_every) == (250, 20, 10)
 
 
 def test_values_are_shown_as_they_are_written() -> None:

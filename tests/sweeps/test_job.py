@@ -21,6 +21,13 @@ def test_the_plan_says_trials_and_what_they_share(capsys: pytest.CaptureFixture[
     assert "llama2:7b: 1 worker;" in said
 
 
+def test_the_plan_counts_the_steps_that_lengths_share_once(capsys: pytest.CaptureFixture[str]) -> None:
+    wsd = ["--tuning.schedule", "wsd", "--tuning.decay-share", "0.25"]
+    main([*CELLS, "--axis", "steps=24,12,48", "--combos", "llama2:7b/oe", *wsd, "--plan"])
+    # Of each KL decay 12, then 24 and 48 from the 9 and 18 steps on that the one before each leaves.
+    assert "114 optimizer steps in all (and 54 that trials of other steps share), 1,824 rows" in capsys.readouterr().out
+
+
 def test_the_recipe_of_twelve_combos_has_axes_unless_some_are_given(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--recipe", "sweep12", "--plan"])
     assert capsys.readouterr().out.startswith("180 trials: 15 of each of 12 combos")

@@ -24,6 +24,7 @@ from raycalib.tuning.hooks import Hooks, TuningData
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.trainer import Tuner
+from raycalib.tuning.trunk import Trunk
 from raycalib.tuning.tuned_weights import set_weights
 from raycalib.tuning.world import World
 
@@ -70,6 +71,7 @@ def make_tuner(
     hooks: Hooks | None = None,
     model: LlamaForCausalLM | None = None,
     key: str = "key",
+    trunk: Trunk | None = None,
 ) -> Tuner:
     rows = toy_rows(tiny[1])
     return Tuner(
@@ -82,6 +84,7 @@ def make_tuner(
         key=key,
         world=World(),
         hooks=hooks or Hooks(observe=observe),
+        trunk=trunk,
     )
 
 

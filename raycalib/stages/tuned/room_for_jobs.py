@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.settings import RaySettings
+from raycalib.stages.tuned.families import families
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.tuning.settings import check_workers
 
@@ -21,15 +22,17 @@ def share_out(jobs: Sequence[TuneJob], cluster: Cluster) -> Shared:
 
     Of at least as many jobs as there are GPUs each has one, side by side. Fewer are tuned one after the other, each by
     all GPUs together, and so are those that are split over several by a ZeRO stage. On CPUs each has one worker.
+    Jobs of one family, which follow one another, count as one.
 
     Raises:
         ConfigError: the cluster has no room for one of them, or a setting needs more workers than that.
     """
+    n_families = len(families(jobs))
     smallest = min(job.settings.global_batch_size for job in jobs)
-    n_workers = cluster.trainers(smallest, 1 if any(job.settings.zero_stage for job in jobs) else len(jobs))
+    n_workers = cluster.trainers(smallest, 1 if any(job.settings.zero_stage for job in jobs) else n_families)
     for job in jobs:
         check_workers(job.settings, n_workers)
-    return Shared(n_workers, 1 if n_workers > 1 else min(cluster.trials_at_once(), len(jobs)))
+    return Shared(n_workers, 1 if n_workers > 1 else min(cluster.trials_at_once(), n_families))
 
 
 def trainer_resources(settings: RaySettings) -> dict[str, float]:

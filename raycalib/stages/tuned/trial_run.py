@@ -15,6 +15,7 @@ from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError
 from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
+from raycalib.stages.tuned.families import family_of, first_of_families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
 from raycalib.stages.tuned.tune_job import TuneJob
@@ -38,7 +39,8 @@ def run_trials(
 ) -> Mapping[str, str]:
     """Tunes the jobs, so many at once; a process that ends early is started again, and goes on from its checkpoint.
 
-    The same process takes the next job: those of one model one after the other find it loaded.
+    Each family is a trial, whose process tunes its jobs in turn. The same process takes the next one: those of one
+    model one after the other find it loaded.
 
     Args:
         jobs: of one worker each.
@@ -58,7 +60,7 @@ def run_trials(
     given = {"jobs": list(jobs), "use_gpu": cluster.settings.gpus_per_worker > 0, "run": name}
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(tune_trial, **given), trainer_resources(cluster.settings)),
-        param_space={"job": tune.grid_search(list(range(len(jobs))))},
+        param_space={"job": tune.grid_search(first_of_families(jobs))},
         tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
         run_config=tune.RunConfig(
             name=name,
@@ -71,11 +73,12 @@ def run_trials(
             verbose=0,
         ),
     )
-    failed = {}
+    failed = dict[str, str]()
     for result in _results(tuner):
         if result.error is not None:
             lines = str(result.error).strip().splitlines() or [type(result.error).__name__]
-            failed[jobs[result.config["job"]].key] = hide_message(f"{lines[-1]}; {what_to_do(lines[-1])}")
+            cause = hide_message(f"{lines[-1]}; {what_to_do(lines[-1])}")
+            failed |= {job.key: cause for job in family_of(jobs, result.config["job"])}
     if not failed and (out / FOLDER / name).names():  # else its files may say more
         with suppress(StorageError):  # what stays harms nobody
             (out / FOLDER / name).remove()

@@ -11,7 +11,8 @@ from raycalib.sources.facts.splits import TRAIN, VAL_SELECT
 from raycalib.sources.parts import WITHOUT_HEADER, QueryHeader, header_identity
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location
-from raycalib.tuning.settings import UNDECISIVE, TuningSettings
+from raycalib.tuning.settings import OF_LENGTH, UNDECISIVE, TuningSettings
+from raycalib.tuning.trunk import Trunk
 
 VERSION = 1
 """Goes up where another adapter or classifier comes out of the same labels and settings."""
@@ -35,6 +36,7 @@ class TuneJob:
     identity: Mapping[str, Any]
     query_header: QueryHeader = WITHOUT_HEADER
     cell: str = ""
+    trunk: Trunk | None = None
 
     @property
     def title(self) -> str:
@@ -70,9 +72,7 @@ def tune_job(
     weights: str = "",
 ) -> TuneJob:
     """The job of one combo, with its place and key; ``weights`` is the model's fingerprint, where it is known."""
-    decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
-    if not settings.train_rows:  # as before there was such a setting
-        del decisive["train_rows"]
+    decisive = _decisive(settings)
     identity: dict[str, Any] = {
         "version": VERSION,
         "model": model.name,
@@ -84,7 +84,7 @@ def tune_job(
         "query": QUERY_VERSION,
     }
     identity |= header_identity(query_header, (TRAIN, VAL_SELECT))
-    key = stage_key("tuned", identity, [labelled.key])
+    key, variant = stage_key("tuned", identity, [labelled.key]), f"{model.slug}-{style}"
     return TuneJob(
         model=model,
         dtype=dtype,
@@ -94,12 +94,30 @@ def tune_job(
         labelled=labelled.place,
         shards=labelled.shards,
         input_key=labelled.key,
-        place=stage_place(out, "tuned", f"{model.slug}-{style}", key),
-        reference=out / "reference" / f"{model.slug}-{style}",
+        place=stage_place(out, "tuned", variant, key),
+        reference=out / "reference" / variant,
         key=key,
         identity=identity,
         query_header=query_header,
+        trunk=_trunk(identity, labelled.key, out, variant) if settings.schedule == "wsd" else None,
     )
+
+
+def _decisive(settings: TuningSettings) -> dict[str, Any]:
+    """Settings that decide what comes of a run, where they change anything: keys are as before there were such."""
+    decisive = {name: value for name, value in asdict(settings).items() if name not in UNDECISIVE}
+    if not settings.train_rows:
+        del decisive["train_rows"]
+    if settings.schedule == "cosine":
+        del decisive["schedule"], decisive["decay_share"]
+    return decisive
+
+
+def _trunk(identity: Mapping[str, Any], input_key: str, out: Location, variant: str) -> Trunk:
+    """Of all jobs of the identity, whatever their steps and the share of their decay."""
+    settings = {name: value for name, value in identity["settings"].items() if name not in OF_LENGTH}
+    key = stage_key("trunk", dict(identity) | {"settings": settings}, [input_key])
+    return Trunk(place=stage_place(out, "tuned_trunks", variant, key), key=key)
 
 
 def training_record(job: TuneJob) -> dict[str, Any]:

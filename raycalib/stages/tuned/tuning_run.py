@@ -9,6 +9,7 @@ from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.lines.worker_lines import WORKER_LINES
 from raycalib.stages.output import StageError, StageOutput, finished
+from raycalib.stages.tuned.families import families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import share_out
 from raycalib.stages.tuned.train_run import run_train
@@ -79,7 +80,7 @@ def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_fail
         say(f"  tuning {len(missing)} combo(s), {at_once} at once{more}")
         return run_trials(missing, at_once, out, cluster, most_failed)
     say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
-    run_train(missing, n_workers, out, cluster)
+    run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
     return {}
 
 

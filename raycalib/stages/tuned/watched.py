@@ -8,9 +8,10 @@ from ray.tune import Callback
 from raycalib.secrets import hide_message
 from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageError
+from raycalib.stages.tuned.families import family_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import FAILED
-from raycalib.stages.workers.tuning import leave_failure
+from raycalib.stages.workers.tuning import is_settled, leave_failure
 from raycalib.tuning.checkpoint import complete_checkpoints
 
 UNKNOWN = "its process ended; the cause is in the run's logs"
@@ -27,9 +28,9 @@ class WatchedTrials(Callback):
         self._deaths: dict[str, tuple[int, int]] = {}
 
     def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
-        """Counts a trial that has left its failure."""
-        if result.get(FAILED):
-            self._failed.add(trial.trial_id)
+        """Counts a job that has left its failure."""
+        if key := result.get(FAILED):
+            self._failed.add(key)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Says that a process has ended; where it did so again and again without a checkpoint, lets it be."""
@@ -43,15 +44,17 @@ class WatchedTrials(Callback):
             said = f"goes on from step {newest}" if newest else "begins again"
             say(f"  tune {job.title}: its process ended{cause}; it {said}")
         else:
-            self._failed.add(trial.trial_id)
+            self._failed.add(job.key)
             leave_failure(
                 job, self.run, RuntimeError(f"its process ended {times} times without a new checkpoint{cause}")
             )
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
-        """Counts a trial that Tune has given up."""
-        self._failed.add(trial.trial_id)
-        say(f"  tune {self._job(trial).title}: failed: {last_line(trial) or UNKNOWN}")
+        """Counts what is left to tune of a trial that Tune has given up."""
+        for job in family_of(self.jobs, trial.config["job"]):
+            if not is_settled(job, self.run):
+                self._failed.add(job.key)
+                say(f"  tune {job.title}: failed: {last_line(trial) or UNKNOWN}")
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Ends all trials where too many have failed.
@@ -66,7 +69,9 @@ class WatchedTrials(Callback):
             )
 
     def _job(self, trial: Any) -> TuneJob:
-        return self.jobs[trial.config["job"]]
+        """The job that the trial is at: the first of its family that is not settled."""
+        family = family_of(self.jobs, trial.config["job"])
+        return next((job for job in family if not is_settled(job, self.run)), family[-1])
 
 
 def last_line(trial: Any) -> str:

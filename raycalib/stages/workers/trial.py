@@ -1,4 +1,4 @@
-"""What a trial of Ray Tune does: one job alone in its process, which the next trial takes over with all it imported."""
+"""What a trial of Ray Tune does: a family's jobs in turn, alone in its process, which the next trial takes over."""
 
 from collections.abc import Sequence
 import os
@@ -13,6 +13,7 @@ from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device
 from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
+from raycalib.stages.tuned.families import family_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, free_memory
 from raycalib.stages.workers.model import use_given_threads
@@ -21,35 +22,40 @@ from raycalib.tuning.figures import TuningProgress, plain_figures
 from raycalib.tuning.world import World
 
 FAILED = "failed"
-"""What a trial reports that leaves its failure in its place."""
+"""Under which a trial reports the key of a job that has left its failure in its place."""
 
 BASE_MODELS = BaseModels()
 """Of this process, which trials take over from one another."""
 
 
 def tune_trial(config: dict[str, Any], jobs: Sequence[TuneJob], use_gpu: bool, run: str) -> None:
-    """Tunes the job whose number the configuration has, unless an attempt of this run found that it cannot be.
+    """Tunes the family of the job whose number the configuration has, without what an attempt of this run has settled.
 
-    A fault that would come again is left in the job's place and not raised: Tune tries a trial that raises again.
+    A fault that would come again is left in the job's place and not raised: Tune tries a trial that raises again, and
+    the others of the family are tuned all the same.
     """
     clean_streams()
     with clean_errors():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         use_given_threads()
-        job, world = jobs[config["job"]], World(device=chosen_device(use_gpu))
-        if is_settled(job, run):
-            return
-        try:
-            _tune_within_memory(job, world)
-        except StorageError:  # a store that did not answer may do so soon
+        world = World(device=chosen_device(use_gpu))
+        for job in family_of(jobs, config["job"]):
+            if not is_settled(job, run):
+                _tune_or_leave_failure(job, world, run)
+
+
+def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
+    try:
+        _tune_within_memory(job, world)
+    except StorageError:  # a store that did not answer may do so soon
+        raise
+    except (RaycalibError, RuntimeError) as error:
+        if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
             raise
-        except (RaycalibError, RuntimeError) as error:
-            if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
-                raise
-            leave_failure(job, run, error)
-            ray_tune.report({FAILED: 1})
-        finally:
-            free_memory(world)
+        leave_failure(job, run, error)
+        ray_tune.report({FAILED: job.key})
+    finally:
+        free_memory(world)
 
 
 def _tune_within_memory(job: TuneJob, world: World) -> None:

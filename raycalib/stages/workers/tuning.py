@@ -104,6 +104,7 @@ def _tuner(
         reference=job.reference,
         model_key=job.model_key,
         dtype=chosen_dtype(job.dtype, world.device),
+        trunk=job.trunk,
     )
 
 
