@@ -13,8 +13,9 @@ from raycalib.stages.tuned.tuning_run import run_tuning
 from raycalib.steps.run import Run
 from raycalib.steps.sweep_lines import say_sweep
 from raycalib.steps.sweep_status import write_trials
+from raycalib.steps.training_rows import n_train_rows
 from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
-from raycalib.sweeps.cells import Cell
+from raycalib.sweeps.cells import Cell, within_rows
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
 from raycalib.sweeps.page import render_sweep
 from raycalib.sweeps.selection import chosen
@@ -50,6 +51,7 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     Raises:
         StageError: more trials have failed than may; the leaderboard has what is done, and nothing is chosen.
     """
+    cells = _within_rows(run, learned, cells)
     place, jobs = run.out / "sweep", _jobs(run, learned, cells)
     write_trials(place, jobs)
     trials = _tried(run, learned, cells, jobs, settings)
@@ -82,6 +84,18 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
             if isinstance(job, ProbeJob)
         },
     )
+
+
+def _within_rows(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, of which those that want more training rows than there are want all, and are one."""
+    if not any(cell.settings.train_rows for cell in cells):
+        return list(cells)
+    n_rows = {
+        name_of(combo): n_train_rows(labelled, combo.style)
+        for combo in run.alive
+        if (labelled := learned[combo.model.name].labelled.get(Unit(run.training.name, combo.style)))
+    }
+    return within_rows(cells, n_rows)
 
 
 def _jobs(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell]) -> dict[Cell, Job]:

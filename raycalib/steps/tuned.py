@@ -11,6 +11,7 @@ from raycalib.stages.output import StageError, finished
 from raycalib.stages.tuned.tune_job import TuneJob, tune_job
 from raycalib.stages.tuned.tuning_run import run_tuning
 from raycalib.steps.run import Run, weights_of
+from raycalib.steps.training_rows import train_rows_within
 from raycalib.steps.units import Outputs
 from raycalib.tuning.settings import TuningMethod, TuningSettings
 
@@ -80,9 +81,10 @@ def has_training_set(run: Run, combo: Combo, learned: Learned, wanted: Sequence[
 
 
 def job_of(run: Run, combo: Combo, learned: Learned, settings: TuningSettings, seed: int) -> TuneJob:
-    """A combo's job with these settings; texts are as long as the run's queries."""
-    settings = replace(settings, max_tokens=run.query_tokens)
+    """A combo's job with these settings; texts are as long as the run's queries, rows no more than there are."""
     labelled = learned.labelled[Unit(run.training.name, combo.style)]
+    train_rows = train_rows_within(settings.train_rows, labelled, combo.style)
+    settings = replace(settings, max_tokens=run.query_tokens, train_rows=train_rows)
     weights = weights_of(combo.model)
     return tune_job(combo.model, run.dtype, combo.style, labelled, settings, seed, run.out, run.query_header, weights)
 

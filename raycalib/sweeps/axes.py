@@ -10,6 +10,7 @@ from raycalib.tuning.settings import TuningSettings
 
 ALL_ROWS = "all"
 SEED = "seed"
+TRAIN_ROWS = "train_rows"
 Value = float | int | str
 
 
@@ -23,7 +24,7 @@ AXES: Mapping[str, Callable[[str], Value]] = {
     "kl_decay": float,
     "steps": int,
     "lr": float,
-    "train_rows": _rows,
+    TRAIN_ROWS: _rows,
     SEED: int,
 }
 """What may be varied, from the text of a value to the value; all but the seed are settings of tuning."""
@@ -115,6 +116,6 @@ def shown_value(name: str, value: Value) -> str:
     >>> shown_value("train_rows", 0), shown_value("lr", 0.0001), shown_value("kl_decay", 1.0)
     ('all', '0.0001', '1')
     """
-    if name == "train_rows" and value == 0:
+    if name == TRAIN_ROWS and value == 0:
         return ALL_ROWS
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,15 +1,16 @@
 """Cells: what each trial of a sweep is tuned with; cells that come to the same are one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
+import math
 import random
 
 from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import LORA_PROMPT, PROBE
 from raycalib.hashing import stable_seed
-from raycalib.sweeps.axes import SEED, Axis, Value, shown_value, with_value
+from raycalib.sweeps.axes import SEED, TRAIN_ROWS, Axis, Value, shown_value, with_value
 from raycalib.tuning.settings import TuningSettings
 
 
@@ -47,6 +48,11 @@ class Cell:
         """The same with another seed."""
         values = (*((name, value) for name, value in self.values if name != SEED), (SEED, seed))
         return replace(self, seed=seed, values=values)
+
+    def with_all_rows(self) -> "Cell":
+        """The same, tuned on all rows that there are."""
+        values = tuple((name, 0 if name == TRAIN_ROWS else value) for name, value in self.values)
+        return replace(self, values=values, settings=replace(self.settings, train_rows=0))
 
     @property
     def without_seed(self) -> tuple[str, tuple[tuple[str, Value], ...]]:
@@ -126,3 +132,18 @@ def sample(cells: Sequence[Cell], n: int, seed: int) -> list[Cell]:
     drawn = list(range(len(cells)))
     random.Random(stable_seed("sweep", seed)).shuffle(drawn)
     return [cells[place] for place in sorted(drawn[:n])]
+
+
+def within_rows(cells: Sequence[Cell], n_rows: Mapping[str, int]) -> list[Cell]:
+    """The cells, where those that want as many training rows as their combo has, or more, want all and are one.
+
+    Args:
+        cells: of a sweep.
+        n_rows: that can be tuned on, by combo; those of a combo that is missing stay as they are.
+    """
+    return list(
+        dict.fromkeys(
+            cell.with_all_rows() if cell.settings.train_rows >= n_rows.get(cell.combo, math.inf) else cell
+            for cell in cells
+        )
+    )

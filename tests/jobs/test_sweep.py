@@ -102,7 +102,7 @@ def test_trials_that_cannot_be_tuned_are_in_the_leaderboard_and_bounded(tmp_path
 
 def test_probes_are_swept_without_a_language_model_and_the_chosen_one_is_evaluated(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    axes = ["--axis", "method=probe", "--axis", "train_rows=40,all", "--axis", "kl_decay=0,1"]
+    axes = ["--axis", "method=probe", "--axis", "train_rows=40,5000,all", "--axis", "kl_decay=0,1"]
     said = run_job("sweep", *SMALL, "--styles", "oe", *axes, "--out", str(out))
     assert not re.search(r"tuning \d+ combo", said)
     rows = leaderboard(out)

@@ -4,7 +4,7 @@ import pytest
 
 from raycalib.errors import ConfigError
 from raycalib.sweeps.axes import parse_axes
-from raycalib.sweeps.cells import grid, matching_combos, sample
+from raycalib.sweeps.cells import grid, matching_combos, sample, within_rows
 from raycalib.sweeps.config import SweepConfig, cells_of
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.tuning.settings import TuningSettings
@@ -51,6 +51,17 @@ def test_a_probe_follows_rows_and_seed_alone() -> None:
     assert [cell.title for cell in probes] == ["method=probe train_rows=20", "method=probe train_rows=all"]
     assert len(found) == 2 + 2 * 2 * 2 * 2
     assert {(cell.settings.steps, cell.settings.eval_every) for cell in probes} == {(BASE.steps, BASE.eval_every)}
+
+
+def test_as_many_rows_as_there_are_or_more_are_all_of_them() -> None:
+    found = cells("train_rows=200,1000,5000,all", combos=["a/oe", "b/oe", "c/oe"])
+    within = within_rows(found, {"a/oe": 1000, "b/oe": 1001})
+    titles = {combo: [cell.title for cell in within if cell.combo == combo] for combo in ("a/oe", "b/oe", "c/oe")}
+    fewer, whole = ["train_rows=200", "train_rows=1000", "train_rows=5000"], ["train_rows=all"]
+    assert titles == {"a/oe": fewer[:1] + whole, "b/oe": fewer[:2] + whole, "c/oe": fewer + whole}
+    assert [cell.settings.train_rows for cell in within if cell.combo == "a/oe"] == [200, 0]
+    assert {cell for cell in found if cell.settings.train_rows in (0, 200)} < set(within)
+    assert within_rows(cells("kl_decay=0,1"), {"m/oe": 5}) == cells("kl_decay=0,1")
 
 
 def test_a_run_evaluates_the_probe_where_one_is_swept() -> None:
