@@ -100,7 +100,7 @@ WITHOUT_RAY = {
     "plan",
     "sweeps",
 }
-INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "tyro", "vllm"}
+INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "optuna", "tyro", "vllm"}
 
 
 class Import(NamedTuple):

@@ -18,6 +18,7 @@ from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
 from raycalib.sweeps.cells import Cell, within_rows
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
 from raycalib.sweeps.page import render_sweep
+from raycalib.sweeps.search import search_of
 from raycalib.sweeps.selection import chosen
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.spread import seeds_beside
@@ -53,9 +54,8 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     """
     cells = _within_rows(run, learned, cells)
     place, jobs = run.out / "sweep", _jobs(run, learned, cells)
-    write_trials(place, jobs)
-    trials = _tried(run, learned, cells, jobs, settings)
-    failed = [trial for trial in trials if trial.reason and trial.key]
+    trials = _searched(run, learned, cells, jobs, settings)
+    failed = _failed(trials)
     if len(failed) > settings.max_failed_trials:
         write_leaderboard(place, leaderboard(trials, ()))
         raise StageError(
@@ -66,7 +66,7 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     best = chosen(trials, settings.criterion)
     repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
     more = _jobs(run, learned, repeated)
-    write_trials(place, jobs | more)
+    write_trials(place, {trial.cell: jobs[trial.cell] for trial in trials if trial.key} | more)
     repeats = _tried(run, learned, repeated, more, settings)
     _add_holes(run, trials, best)
     keys = {trial.key for trial in best}
@@ -118,6 +118,25 @@ def _job(run: Run, combo: Combo, learned: Learned, cell: Cell) -> Job:
     unit = Unit(run.training.name, combo.style)
     labelled, features = learned.labelled[unit], learned.features[unit]
     return probe_job(combo, labelled, features, run.config.probe, cell.settings.train_rows, cell.seed, run.out)
+
+
+def _searched(
+    run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
+) -> list[Trial]:
+    """What became of the cells that the search asks for, round by round, until more have failed than may."""
+    search, trials = search_of(cells, settings, run.config.seed), list[Trial]()
+    while len(_failed(trials)) <= settings.max_failed_trials and (asked := search.ask()):
+        begun = [*(trial.cell for trial in trials), *asked]
+        write_trials(run.out / "sweep", {cell: jobs[cell] for cell in begun if cell in jobs})
+        found = _tried(run, learned, asked, {cell: jobs[cell] for cell in asked if cell in jobs}, settings)
+        search.tell(found)
+        trials += found
+    return trials
+
+
+def _failed(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that were begun and failed; a combo without rows is none."""
+    return [trial for trial in trials if trial.reason and trial.key]
 
 
 def _tried(

@@ -9,6 +9,7 @@ from raycalib.evaluation.methods import BASELINES, PROBE, TUNED
 from raycalib.sweeps.axes import Axis, parse_axes
 from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
 from raycalib.sweeps.settings import SweepSettings
+from raycalib.sweeps.tpe import require_optuna
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +44,10 @@ def all_combos(config: PipelineConfig) -> list[str]:
 
 
 def cells_of(config: SweepConfig) -> list[Cell]:
-    """What the sweep tries.
+    """What the sweep tries, or where Optuna asks for some of them, what it may ask for.
 
     Raises:
-        ConfigError: nothing is varied, an axis or a combo is unknown, or there are too many trials.
+        ConfigError: nothing is varied, an axis or a combo is unknown, there are too many trials, or Optuna is missing.
     """
     sweep = config.sweep
     if not sweep.axes:
@@ -62,9 +63,16 @@ def cells_of(config: SweepConfig) -> list[Cell]:
     cells = grid(combos, axes, base, config.seed)
     if sweep.search == "random":
         cells = sample(cells, sweep.samples, config.seed)
-    if len(cells) > sweep.max_trials:
+    if sweep.search == "optuna":
+        require_optuna()
+    if (n_trials := n_trials_of(sweep, cells)) > sweep.max_trials:
         raise ConfigError(
-            f"axis: these are {len(cells):,} trials of {len(combos)} combos, more than --max-trials "
-            f"({sweep.max_trials:,}); take values away, raise it, or draw some of them by --search random --samples N"
+            f"axis: these are {n_trials:,} trials of {len(combos)} combos, more than --max-trials "
+            f"({sweep.max_trials:,}); take values away, raise it, or try some of them by --search random --samples N"
         )
     return cells
+
+
+def n_trials_of(sweep: SweepSettings, cells: Sequence[Cell]) -> int:
+    """How many of the cells are tried."""
+    return min(sweep.samples, len(cells)) if sweep.search == "optuna" else len(cells)

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from raycalib.errors import ConfigError
 from raycalib.sweeps.selection import CRITERIA, Criterion
 
-Search = Literal["grid", "random"]
+Search = Literal["grid", "random", "optuna"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +16,9 @@ class SweepSettings:
     Attributes:
         axes: what is varied, as ``kl_decay=0,0.5,1``: of method, kl_kind, kl_decay, steps, lr, train_rows and seed.
         combos: patterns of the combos that are swept, as ``llama2:*/oe``; none is all of the run's.
-        search: ``grid`` tries all cells, ``random`` as many of them as ``samples`` says.
-        samples: how many cells a random search draws, of all combos' together.
+        search: ``grid`` tries all cells, ``random`` as many of them as ``samples`` says, and so does ``optuna``, a few
+            at a time, by the validation NLL of those before (Optuna's TPE; needs ``raycalib[optuna]``).
+        samples: how many cells a search other than the grid tries, of all combos' together.
         max_trials: a sweep of more trials does not start.
         max_failed_trials: once more trials than these have failed, the sweep ends without a choice; what is done is
             kept.
@@ -42,9 +43,10 @@ class SweepSettings:
             for name, least in (("samples", 0), ("max_trials", 1), ("max_failed_trials", 0), ("confirm_seeds", 0))
             if getattr(self, name) < least
         ]
-        if (self.search == "random") != (self.samples > 0):
+        if (self.search == "grid") == (self.samples > 0):
             problems.append(
-                "samples: a random search needs how many, and no other takes it; --search random --samples 40"
+                "samples: a search other than the grid needs how many, and the grid takes none; --search random "
+                "--samples 40"
             )
         if self.search not in get_args(Search):
             problems.append(f"search: {self.search!r} is unknown; allowed: {', '.join(get_args(Search))}")

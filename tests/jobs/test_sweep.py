@@ -117,3 +117,22 @@ def test_probes_are_swept_without_a_language_model_and_the_chosen_one_is_evaluat
     (fitted,) = (out / "fitted").glob("*/manifest.json")
     assert chosen["key"] in fitted.read_text()
     assert {"probe", "probe+temperature"} <= {method for *_, method in summary(out)}
+
+
+def test_optuna_goes_on_where_it_was_and_asks_for_nothing_twice(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    axes = ["--axis", "method=probe", "--axis", "train_rows=16,24,32,40,48,56", "--axis", "seed=1,2"]
+    command = [*SMALL, "--styles", "oe", *axes, "--search", "optuna", "--out", str(out)]
+    run_job("sweep", *command, "--samples", "6")
+    first, before = leaderboard(out), files_below(out / "tuned")
+    assert len({row["key"] for row in first}) == 6
+    assert {row["state"] for row in first} == {"finished"}
+
+    run_job("sweep", *command, "--samples", "6")
+    assert leaderboard(out) == first
+    assert files_below(out / "tuned") == before
+
+    run_job("sweep", *command, "--samples", "9")
+    assert {row["key"] for row in first} < {row["key"] for row in leaderboard(out)}
+    assert before.items() <= files_below(out / "tuned").items()
+    assert len(leaderboard(out)) == 9

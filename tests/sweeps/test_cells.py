@@ -139,15 +139,17 @@ def test_the_run_of_a_sweep_has_its_combos_and_the_methods_that_it_tunes() -> No
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"search": "bayes"}, "search: 'bayes' is unknown; allowed: grid, random"),
+        ({"search": "bayes", "samples": 1}, "search: 'bayes' is unknown; allowed: grid, random, optuna"),
         ({"criterion": "brier"}, "criterion: 'brier' is unknown; allowed: nll, ece, auroc"),
         (
             {"samples": 4},
-            "samples: a random search needs how many, and no other takes it; --search random --samples 40",
+            "samples: a search other than the grid needs how many, and the grid takes none; "
+            "--search random --samples 40",
         ),
         (
             {"search": "random"},
-            "samples: a random search needs how many, and no other takes it; --search random --samples 40",
+            "samples: a search other than the grid needs how many, and the grid takes none; "
+            "--search random --samples 40",
         ),
         ({"max_failed_trials": -1}, "max_failed_trials: -1 is not allowed; at least 0"),
     ],
