@@ -7,6 +7,7 @@ from raycalib.errors import DataError, LossNotFiniteError
 from raycalib.stages.combo import Combo, GivenProbe, Unit
 from raycalib.stages.output import StageError
 from raycalib.stages.predictions.probe_trial import ProbeJob, fit_probe_job, probe_job
+from raycalib.stages.tuned.spent import read_spent
 from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, read_validation
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.tuned.tuning_run import run_tuning
@@ -15,6 +16,7 @@ from raycalib.steps.sweep_lines import say_sweep
 from raycalib.steps.sweep_status import write_trials
 from raycalib.steps.training_rows import n_train_rows
 from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
+from raycalib.storage import read_manifest
 from raycalib.sweeps.cells import Cell, within_rows
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
 from raycalib.sweeps.page import render_sweep
@@ -153,7 +155,7 @@ def _tried(
     for output in result.tuned.values():
         run.keep(output)
     reasons |= {**result.failed} | _fit_probes(run, [job for job in jobs.values() if isinstance(job, ProbeJob)])
-    return [_trial(cell, jobs.get(cell), reasons) for cell in cells]
+    return [_with_cost(_trial(cell, jobs.get(cell), reasons), jobs.get(cell)) for cell in cells]
 
 
 def _fit_probes(run: Run, jobs: Sequence[ProbeJob]) -> dict[str, str]:
@@ -178,6 +180,15 @@ def _trial(cell: Cell, job: Job | None, reasons: Mapping[str, str]) -> Trial:
     row_ids, labels, margins = read_validation(job.place)
     best_step = int(job.place.read_json(TRAINING)["best_step"])
     return judged(cell, job.key, job.place.uri, best_step, row_ids, margins, labels)
+
+
+def _with_cost(trial: Trial, job: Job | None) -> Trial:
+    """The trial with the rows that it was tuned on and the time that it took, where these are noted."""
+    if job is None:
+        return trial
+    manifest, spent = read_manifest(job.place), read_spent(job.place)
+    trial = trial if spent is None else replace(trial, seconds=spent.seconds, gpus=spent.gpus)
+    return trial if manifest is None else replace(trial, n_train=manifest.counts.get("train"))
 
 
 def _repeats(trial: Trial, trials: Sequence[Trial], n: int) -> list[Cell]:

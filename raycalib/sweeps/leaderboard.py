@@ -35,6 +35,8 @@ SCHEMA = pa.schema(
         pa.field("nll_se", pa.float64(), nullable=True),
         pa.field("ece", pa.float64(), nullable=True),
         pa.field("auroc", pa.float64(), nullable=True),
+        pa.field("seconds", pa.float64(), nullable=True),
+        pa.field("gpus", pa.int32(), nullable=True),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("key", pa.string(), nullable=False),
         pa.field("place", pa.string(), nullable=False),
@@ -42,7 +44,8 @@ SCHEMA = pa.schema(
 )
 """``rank`` counts from 1 within a combo by ``nll``, of failed trials it is null; ``n`` and all behind it to ``auroc``
 are of ``val_select`` at ``best_step``, with the temperature that suits these rows best. ``kl_decay`` and ``kl_kind``
-are null where nothing hangs on them, and so are ``steps`` and ``lr`` of probes, which the run's settings decide."""
+are null where nothing hangs on them, and so are ``steps`` and ``lr`` of probes, which the run's settings decide.
+``seconds`` are of wall time over all attempts of a trial, on so many ``gpus`` at once; null where nothing noted it."""
 
 
 def leaderboard(trials: Sequence[Trial], chosen: Collection[str]) -> list[dict[str, Any]]:
@@ -82,6 +85,8 @@ def _row(trial: Trial, rank: int, is_chosen: bool) -> dict[str, Any]:
         "nll_se": trial.nll_se,
         "ece": trial.ece,
         "auroc": trial.auroc,
+        "seconds": trial.seconds,
+        "gpus": trial.gpus,
         "reason": trial.reason,
         "key": trial.key,
         "place": trial.place,

@@ -25,6 +25,9 @@ class Trial:
         nll, ece, auroc: on ``val_select`` at the best step, with the temperature that suits these rows best.
         rows: ids of these.
         losses: (n,) of each of them, in nats.
+        n_train: rows that it was tuned on; None where that is not known, as of one that failed.
+        seconds: that it took, over all its attempts; None where that is not known.
+        gpus: that it had.
         n: how many they are.
     """
 
@@ -38,6 +41,9 @@ class Trial:
     auroc: float | None = None
     rows: tuple[str, ...] = ()
     losses: np.ndarray = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    n_train: int | None = None
+    seconds: float | None = None
+    gpus: int | None = None
 
     @property
     def n(self) -> int:

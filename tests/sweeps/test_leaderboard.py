@@ -18,6 +18,7 @@ def test_rows_are_ranked_within_their_combo_and_failed_ones_are_last(tmp_path: P
     failed = replace(
         trial([0.0, 0.0], steps=7), nll=None, ece=None, auroc=None, reason="=HYPERLINK(1)", losses=np.empty(0)
     )
+    second = replace(second, seconds=12.5, gpus=2)
     other = trial([0.9, 0.8], combo="b/oe", steps=5)
     rows = leaderboard([first, failed, second, other], {second.key, other.key})
     assert [(row["combo"], row["rank"], row["steps"], row["chosen"], row["state"]) for row in rows] == [
@@ -27,6 +28,7 @@ def test_rows_are_ranked_within_their_combo_and_failed_ones_are_last(tmp_path: P
         ("b/oe", 1, 5, True, "finished"),
     ]
     assert [row["train_rows"] for row in rows] == ["200", "all", "all", "all"]
+    assert [(row["seconds"], row["gpus"]) for row in rows[:2]] == [(12.5, 2), (None, None)]
     assert (rows[0]["n"], rows[2]["n"], rows[2]["nll"]) == (2, None, None)
 
     write_leaderboard(Location(str(tmp_path)), rows)

@@ -9,11 +9,13 @@ from raycalib.stages.combo import Combo, GivenProbe
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.predictions.evidence import gather_evidence
 from raycalib.stages.predictions.probe_rows import probe_rows
+from raycalib.stages.tuned.spent import Spending
 from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, write_validation
 from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
+from raycalib.tuning.world import World
 
 VERSION = 1
 """Goes up where another probe comes out of the same labels, features and settings."""
@@ -91,6 +93,7 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     """
     if done := finished(job.place, job.key):
         return done
+    spending = Spending(job.place, World())
     train, val = probe_rows(gather_evidence(job.labelled, job.features, job.style), job.train_rows)
     fit = fit_probe(train.features, train.labels, val.features, val.labels, job.settings, job.seed)
     save_probe(job.place, fit)
@@ -98,6 +101,7 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     job.place.write_json(TRAINING, {"best_step": fit.best_step, "best_nll": fit.best_nll, "history": history})
     ids = [row["row_id"] for row in val.rows]
     write_validation(job.place, ids, val.labels.tolist(), fit.probe.margin(val.features))
+    spending.write()
     manifest = Manifest(
         stage="tuned",
         key=job.key,

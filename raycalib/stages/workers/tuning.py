@@ -10,6 +10,7 @@ from raycalib.lm.loading import chosen_dtype, load_tokenizer
 from raycalib.lm.window import context_window
 from raycalib.secrets import hide_message
 from raycalib.stages.output import finished
+from raycalib.stages.tuned.spent import Spending
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING, VALIDATION, write_validation
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, base_model
@@ -45,6 +46,7 @@ def tune(
     Raises:
         RaycalibError: it cannot be tuned, and would fail again.
     """
+    spending = Spending(job.place, world)
     tokenizer = load_tokenizer(job.model)
     model = base_model(job, world) if base_models is None else base_models.take(job, world)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
@@ -58,6 +60,7 @@ def tune(
     check_classes(data, counts, job)
 
     def evaluated(figures: TuningProgress) -> None:
+        spending.write()
         log.observe(figures)
         observe(figures)
 
@@ -74,6 +77,7 @@ def tune(
     try:
         state = tuner.run()
     finally:
+        spending.write()
         log.close()
     if world.is_first:
         _leave(job, tuner, state, counts)
