@@ -70,7 +70,8 @@ def add_node(head: RayHead, n_cpus: int, log: Path) -> subprocess.Popen[bytes]:
 
 def leaderboard(out: Path) -> list[dict[str, str]]:
     with (out / "sweep" / "leaderboard.csv").open(newline="") as file:
-        return [{name: value for name, value in row.items() if name != "place"} for row in csv.DictReader(file)]
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name not in ("place", "seconds")} for row in rows]
 
 
 def n_finished(out: Path) -> int:
