@@ -25,12 +25,10 @@ from raycalib.stages.pools.room import (
     workers_that_fit,
 )
 from raycalib.stages.pools.shares import Shares
-from raycalib.stages.settings import RaySettings
+from raycalib.stages.settings import MOST_BY_ITSELF, RaySettings
 from raycalib.storage import Location
 
 POOL_GROWS_ABOVE = 0.75
-MOST_BY_ITSELF = 64
-"""Workers that a pool on a joined cluster grows to where nothing is said; a cluster that costs money ends somewhere."""
 
 
 class PoolSize(NamedTuple):

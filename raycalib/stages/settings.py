@@ -5,6 +5,9 @@ import math
 
 from raycalib.errors import ConfigError
 
+MOST_BY_ITSELF = 64
+"""Workers that a pool on a joined cluster grows to where nothing is said; a cluster that costs money ends somewhere."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RaySettings:
@@ -42,6 +45,11 @@ class RaySettings:
     def gpus_per_trainer(self) -> int:
         """Whole GPUs of one trainer: a process group cannot have two workers on one GPU."""
         return math.ceil(self.gpus_per_transformer)
+
+    @property
+    def most_on_a_cluster(self) -> int:
+        """Workers at once on a cluster that others have started, however far it grows."""
+        return self.max_workers or MOST_BY_ITSELF
 
     def __post_init__(self) -> None:
         problems = [

@@ -8,6 +8,7 @@ from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import BASELINES, PROBE, TUNED
 from raycalib.sweeps.axes import Axis, parse_axes
 from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
+from raycalib.sweeps.gpu_prices import GpuPrice, gpu_price
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.tpe import require_optuna
 
@@ -33,6 +34,15 @@ class SweepConfig(PipelineConfig):
         return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
 
 
+def price_of(config: SweepConfig) -> GpuPrice | None:
+    """Of the GPUs that trials have; None where they have none.
+
+    Raises:
+        ConfigError: the table of prices cannot be read, or does not have the GPU.
+    """
+    return gpu_price(config.sweep.gpu, config.sweep.prices) if config.ray.gpus_per_worker else None
+
+
 def all_combos(config: PipelineConfig) -> list[str]:
     """Names of the run's combos that are not skipped."""
     return [
@@ -47,9 +57,11 @@ def cells_of(config: SweepConfig) -> list[Cell]:
     """What the sweep tries, or where Optuna asks for some of them, what it may ask for.
 
     Raises:
-        ConfigError: nothing is varied, an axis or a combo is unknown, there are too many trials, or Optuna is missing.
+        ConfigError: nothing is varied, an axis or a combo is unknown, there are too many trials, Optuna is missing, or
+            the GPU's price is.
     """
     sweep = config.sweep
+    price_of(config)
     if not sweep.axes:
         raise ConfigError("axis: nothing is varied; give for example --axis kl_decay=0,0.5,1 --axis steps=500,5000")
     combos = matching_combos(sweep.combos, all_combos(config))

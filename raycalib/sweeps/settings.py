@@ -26,6 +26,10 @@ class SweepSettings:
             temperature; ties within one standard error go to the simpler cell), ``ece`` (which a model that says the
             same of all answers has low too) or ``auroc``.
         confirm_seeds: chosen cells are tuned again with so many other seeds, for the mean and spread of their NLL.
+        gpu: whose price and speed the plan, ``--status`` and the page reckon with: ``A100``, ``H100``, ``H200``,
+            ``B200``, or another of the file that ``prices`` names.
+        prices: a JSON file of GPUs, their dollars an hour, peak and utilisation, in place of the one that comes with
+            raycalib, which has list prices of November 2026.
     """
 
     axes: tuple[str, ...] = ()
@@ -36,6 +40,8 @@ class SweepSettings:
     max_failed_trials: int = 20
     criterion: Criterion = "nll"
     confirm_seeds: int = 0
+    gpu: str = "H100"
+    prices: str | None = None
 
     def __post_init__(self) -> None:
         problems = [

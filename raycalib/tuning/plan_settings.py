@@ -8,10 +8,11 @@ from raycalib.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings:
-    """Assumptions of a memory plan; nothing but the plan depends on them.
+    """Assumptions of a plan of memory and time; nothing but the plan depends on them.
 
     Attributes:
         rows: labelled answers to tune on.
+        val_rows: labelled answers that steps are chosen by, read at each evaluation.
         tokens_per_row: of a row in a pass: question, answer and query, and the true answer once more.
         answer_tokens: of a true answer, the positions where tuned and base model are compared.
         gpu_gib: memory of a GPU in GiB, as the driver reports it: 22 to 23.6 for cards sold as 24 GB, 79 for 80 GB.
@@ -19,6 +20,7 @@ class PlanSettings:
     """
 
     rows: int = 20_000
+    val_rows: int = 1_000
     tokens_per_row: int = 300
     answer_tokens: int = 12
     gpu_gib: float | None = None
@@ -26,7 +28,7 @@ class PlanSettings:
     def __post_init__(self) -> None:
         problems = [
             f"planning.{name}: {getattr(self, name)} is not allowed; at least 1"
-            for name in ("rows", "tokens_per_row", "answer_tokens")
+            for name in ("rows", "val_rows", "tokens_per_row", "answer_tokens")
             if getattr(self, name) < 1
         ]
         if self.answer_tokens >= self.tokens_per_row:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from raycalib.errors import ConfigError
-from raycalib.stages.cluster import MOST_BY_ITSELF, Cluster
-from raycalib.stages.settings import RaySettings
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.settings import MOST_BY_ITSELF, RaySettings
 from raycalib.stages.tuned.room_for_jobs import share_out
 from raycalib.tuning.settings import TuningSettings
 from tests.stages.test_tune import job_of, row

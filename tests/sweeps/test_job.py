@@ -1,5 +1,8 @@
 """The job's command line, before anything is started."""
 
+from pathlib import Path
+import re
+
 import pytest
 
 from jobs.sweep import main
@@ -19,6 +22,60 @@ def test_the_plan_says_trials_and_what_they_share(capsys: pytest.CaptureFixture[
     assert said.startswith("4 trials: 4 of each of 1 combos (kl_decay=0 steps=12; ")
     assert "72 optimizer steps in all, 1,152 rows forward and back" in said
     assert "llama2:7b: 1 worker;" in said
+    assert "hours: none is known for processors until a trial is finished" in said
+    assert "GPU-hours" not in said
+
+
+def test_the_plan_of_the_papers_combos_has_hours_dollars_and_what_they_rest_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    main(["--recipe", "sweep12", "--plan", "--workers", "16", "--ray.address", "auto", "--confirm-seeds", "3"])
+    said = capsys.readouterr().out
+    assert "36 more with other seeds of the chosen cells" in said
+    (whole,) = re.findall(r"estimate: ([\d.]+) GPU-hours, \$([\d.]+): ([\d.]+) for optimizer steps, ([\d.]+) for", said)
+    # each of the 7b models: 30 + 6 trials of 2,833 steps on average, 16 rows of 300 tokens, 4 operations for each of
+    # its 6.476e9 weights and token and a little for attention, at 989e12 * 0.35 a second
+    seven = 36 * 8500 / 3 * 16 * 300 * 4 * 6.476e9 / (989e12 * 0.35) / 3600
+    assert float(whole[2]) == pytest.approx(seven * (4 + 2 * 1.96), rel=0.03)
+    assert float(whole[1]) == pytest.approx(3.99 * float(whole[0]), abs=0.2)
+    models = re.findall(r"  \S+: 36 trials, ([\d.]+) GPU-hours", said)
+    assert len(models) == 6
+    assert sum(map(float, models)) == pytest.approx(float(whole[0]), abs=0.4)
+    assert "assumed: 35% of an H100's 989 TFLOP/s in bfloat16, and $3.99 an hour (runpod.io/pricing" in said
+    assert (
+        "trials at once: as many as the cluster has room for (1 CPU, 1 GPU each), more as nodes join, up to 16" in said
+    )
+    assert "the head of a cluster: 8 GB of memory, and nothing for trials" in said
+
+
+def test_trials_of_several_workers_take_room_on_the_head(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--workers", "16", "--ray.address", "auto", "--ray.train-workers", "4"]
+    main(["--recipe", "sweep12", "--plan", *flags])
+    said = capsys.readouterr().out
+    assert "up to 4 (--workers)" in said
+    assert "the head of a cluster: 10.4 GB of memory: 8 GB, and 0.6 GB for each of 4 runs of Ray Train at once" in said
+
+
+def test_what_optuna_will_ask_for_is_not_known_beforehand(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*CELLS, "--axis", "steps=12,24", "--styles", "oe", "--search", "optuna", "--samples", "3", "--plan"])
+    said = capsys.readouterr().out
+    assert said.startswith("3 trials of 4 cells, 4 of each of 1 combos (")
+    assert "which of them is not known beforehand, since Optuna's TPE asks for a few at a time" in said
+    assert "optimizer steps in all" not in said
+
+
+def test_prices_of_ones_own_and_a_gpu_that_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "prices.json"
+    table.write_text('{"gpus": {"L40S": {"dollars_per_hour": 1, "tflops": 362, "utilisation": 0.3}}}')
+    gpu = ["--recipe", "sweep12", "--axis", "seed=1", "--plan", "--sweep.prices", str(table)]
+    main([*gpu, "--sweep.gpu", "L40S"])
+    (whole,) = re.findall(r"estimate: ([\d.]+) GPU-hours, \$([\d.]+):", capsys.readouterr().out)
+    assert float(whole[0]) == pytest.approx(float(whole[1]), abs=0.06)
+    with pytest.raises(
+        ConfigError, match=r"sweep.gpu: 'H100' is not in .*prices.json, which has L40S; name one of them"
+    ):
+        main(gpu)
 
 
 def test_the_plan_counts_the_steps_that_lengths_share_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,71 @@
+"""How many trials may be at work at once, by what is known before a cluster is asked, and what the head has to hold."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+HEAD_GB = 8.0
+"""Assumed: what Ray takes on the head of a cluster, its dashboard among it."""
+TRAIN_RUN_GB = 0.6
+"""What a run of Ray Train keeps on the head while it goes on (ray issue 65443)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Where trials are to run.
+
+    Attributes:
+        cpus, gpus: of this machine.
+        is_joined: they run on a cluster that others have started.
+        most: workers at once on such a cluster.
+        is_said: ``most`` was given (``--workers``).
+    """
+
+    cpus: int
+    gpus: int
+    is_joined: bool
+    most: int
+    is_said: bool
+
+
+class Cap(NamedTuple):
+    """Trials at once, None where only the cluster will tell, and where that comes from."""
+
+    n: int | None
+    why: str
+
+
+def trials_at_once(room: Room, n_trials: int, workers: int, cpus: float, gpus: int) -> Cap:
+    """The cap on trials at once.
+
+    Args:
+        room: where they run.
+        n_trials: in all.
+        workers: of each.
+        cpus, gpus: of each worker.
+
+    Returns:
+        0 where this machine cannot hold one.
+    """
+    needs = f"{workers * cpus:g} CPU" + (f", {workers * gpus} GPU" if gpus else "")
+    if room.is_joined:
+        most = room.most // workers
+        where = "--workers" if room.is_said else "where --workers does not say"
+        held = f"as many as the cluster has room for ({needs} each), more as nodes join, up to {most} ({where})"
+        return Cap(None, held)
+    by_cpus, by_gpus = int(room.cpus / cpus) // workers, room.gpus // gpus // workers if gpus else n_trials
+    scarce = f"{room.gpus} GPUs" if gpus and by_gpus <= by_cpus else f"{room.cpus} CPUs"
+    fits, why = min(by_cpus, by_gpus), f"{needs} each, and this machine has {scarce}"
+    if room.is_said and room.most // workers < fits:
+        fits, why = room.most // workers, f"--workers {room.most}"
+    if not fits:
+        return Cap(0, f"{needs} are needed, and this machine has {scarce}; start it on a cluster")
+    return Cap(min(fits, n_trials), f"{n_trials} trials in all" if n_trials < fits else why)
+
+
+def head_gb(workers: int, at_once: int) -> float:
+    """Memory that the head of a cluster should have: trials of one worker take nothing there.
+
+    >>> head_gb(1, 64), head_gb(4, 10)
+    (8.0, 14.0)
+    """
+    return HEAD_GB + (TRAIN_RUN_GB * at_once if workers > 1 else 0.0)

@@ -1,0 +1,107 @@
+"""Hours of a sweep, its prices, and how many trials are at work at once."""
+
+from dataclasses import replace
+import json
+from pathlib import Path
+
+import pytest
+
+from raycalib.errors import ConfigError
+from raycalib.sweeps.at_once import Room, head_gb, trials_at_once
+from raycalib.sweeps.axes import parse_axes
+from raycalib.sweeps.cells import grid
+from raycalib.sweeps.cost_plan import compared_rows, model_flops
+from raycalib.sweeps.gpu_prices import gpu_price
+from raycalib.tuning.compute_plan import reading_flops, tuning_flops
+from raycalib.tuning.settings import TuningSettings
+from tests.tuning.test_compute_plan import RUN
+
+BASE = TuningSettings(steps=10, global_batch_size=2, eval_every=5)
+HERE = Room(cpus=16, gpus=4, is_joined=False, most=64, is_said=False)
+
+
+def test_what_combos_share_counts_once_for_each_and_probes_count_nothing() -> None:
+    axes = parse_axes(["method=lora_prompt,probe", "kl_decay=0,1", "steps=10,20"], BASE)
+    cells = grid(["m/oe", "m/choice"], axes, BASE, 1)
+    found = model_flops(cells, RUN, val_rows=7)
+    one = [tuning_flops(RUN, steps, 2, steps // 2, 7) for steps in (10, 20)]
+    assert found.trials == len(cells) == 2 * (2 * 2 + 1)
+    assert found.validation == 2 * 2 * sum(each.validation for each in one)
+    alone = [tuning_flops(replace(RUN, compares=False), steps, 2, steps // 2, 7) for steps in (10, 20)]
+    assert found.steps == 2 * sum(each.steps for each in (*one, *alone))
+    # of each combo: features of 50 + 7 rows of 8 tokens, and the base model's states at the 40 rows of 20 steps
+    assert found.shared == 2 * (reading_flops(RUN, 57, 8) + reading_flops(RUN, 40, 10))
+    half = found.scaled(0.5)
+    assert (half.steps, half.validation, half.shared) == (found.steps / 2, found.validation / 2, found.shared)
+
+
+def test_states_are_needed_of_the_rows_that_are_read() -> None:
+    def rows(*axes: str) -> int:
+        return compared_rows(grid(["m/oe"], parse_axes(axes, BASE), BASE, 1), RUN)
+
+    assert rows("kl_decay=0") == 0
+    assert rows("steps=10,20") == 40
+    assert rows("steps=1000") == RUN.rows
+    assert rows("steps=1000", "train_rows=30") == 30
+
+
+@pytest.mark.parametrize(
+    ("room", "asked", "n", "why"),
+    [
+        ({}, (100, 1, 1.0, 1), 4, "1 CPU, 1 GPU each, and this machine has 4 GPUs"),
+        ({}, (100, 1, 8.0, 1), 2, "8 CPU, 1 GPU each, and this machine has 16 CPUs"),
+        ({}, (100, 2, 1.0, 1), 2, "2 CPU, 2 GPU each, and this machine has 4 GPUs"),
+        ({}, (100, 1, 2.0, 0), 8, "2 CPU each, and this machine has 16 CPUs"),
+        ({}, (3, 1, 1.0, 1), 3, "3 trials in all"),
+        ({"most": 2, "is_said": True}, (100, 1, 1.0, 1), 2, "--workers 2"),
+        ({"gpus": 0}, (9, 1, 1.0, 1), 0, "1 CPU, 1 GPU are needed, and this machine has 0 GPUs; start it on a cluster"),
+        (
+            {"is_joined": True},
+            (100, 4, 1.0, 1),
+            None,
+            "as many as the cluster has room for (4 CPU, 4 GPU each), more as nodes join, up to 16 (where --workers "
+            "does not say)",
+        ),
+    ],
+)
+def test_the_scarcest_resource_or_a_flag_bounds_trials_at_once(
+    room: dict[str, int], asked: tuple[int, int, float, int], n: int | None, why: str
+) -> None:
+    assert trials_at_once(Room(**(vars(HERE) | room)), *asked) == (n, why)
+
+
+def test_only_runs_of_several_workers_take_room_on_the_head() -> None:
+    assert head_gb(1, 100) == 8.0
+    assert head_gb(2, 5) == pytest.approx(11.0)
+
+
+def test_the_packaged_prices_have_a_source_and_a_day() -> None:
+    for name in ("A100", "H100", "H200", "B200"):
+        price = gpu_price(name, None)
+        assert price.source
+        assert price.as_of.startswith("2026-")
+        assert 0 < price.utilisation < 1
+    assert gpu_price("H100", None).hours(989e12 * 0.35 * 7200) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dollars_per_hour": -1, "tflops": 1, "utilisation": 1},
+        {"dollars_per_hour": 1, "tflops": 0, "utilisation": 1},
+        {"dollars_per_hour": 1, "tflops": 1, "utilisation": 1.5},
+        {"dollars_per_hour": 1, "tflops": 1, "utilisation": float("nan")},
+        {"dollars_per_hour": "1", "tflops": 1, "utilisation": 1},
+        {"dollars_per_hour": 1, "tflops": 1},
+        [],
+    ],
+)
+def test_a_table_that_is_none_is_one_clear_line(tmp_path: Path, entry: object) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps({"gpus": {"X": entry}}))
+    with pytest.raises(ConfigError, match=r"sweep.prices: .*p.json cannot be used .* it has the form"):
+        gpu_price("X", str(path))
+    with pytest.raises(ConfigError, match=r"sweep.prices: .*nowhere cannot be used"):
+        gpu_price("X", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match=r"sweep.gpu: 'X' is not in the table of raycalib, which has A100, H100,"):
+        gpu_price("X", None)
