@@ -30,9 +30,9 @@ SWEEP_RECIPES: Mapping[str, SweepRecipe] = {
     ),
     "sweep12-demo": SweepRecipe(
         "demo",
-        ("kl_decay=0,1", "steps=120,240"),
+        ("kl_decay=0,1", "steps=80,160"),
         {"--models": tuple(HUB_IDS), "--model-root": (EMBEDDED_ROOT,), "--out": ("runs/sweep-demo",)},
-        "the same twelve combos on the small models that come with the package, four cells each; an hour on two cores",
+        "the same combos on the small models that come with the package, four cells each; up to an hour on two cores",
     ),
 }
 

@@ -95,6 +95,6 @@ def test_the_recipe_of_twelve_combos_has_axes_unless_some_are_given(capsys: pyte
 def test_the_small_sweep_of_twelve_combos_is_on_the_embedded_models(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--recipe", "sweep12-demo", "--plan"])
     said = capsys.readouterr().out
-    assert said.startswith("48 trials: 4 of each of 12 combos (kl_decay=0 steps=120; ")
+    assert said.startswith("48 trials: 4 of each of 12 combos (kl_decay=0 steps=80; ")
     main(["--recipe=sweep12-demo", "--models", "llama2:7b", "--axis", "steps=8,12", "--plan"])
     assert capsys.readouterr().out.startswith("4 trials: 2 of each of 2 combos (steps=8; steps=12)")
