@@ -18,6 +18,7 @@ from raycalib.steps.training_rows import n_train_rows
 from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
 from raycalib.storage import read_manifest
 from raycalib.sweeps.cells import Cell, within_rows
+from raycalib.sweeps.config import price_of
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
 from raycalib.sweeps.page import render_sweep
 from raycalib.sweeps.search import search_of
@@ -65,15 +66,15 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
             f"(--max-failed-trials); nothing is chosen. The first, {failed[0].cell.combo} {failed[0].cell.title}: "
             f"{failed[0].reason}"
         )
-    best = chosen(trials, settings.criterion)
+    best, price = chosen(trials, settings.criterion), price_of(settings, run.config.ray.gpus_per_worker)
     repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
     more = _jobs(run, learned, repeated)
-    write_trials(place, {trial.cell: jobs[trial.cell] for trial in trials if trial.key} | more)
+    write_trials(place, {trial.cell: jobs[trial.cell] for trial in trials if trial.key} | more, price)
     repeats = _tried(run, learned, repeated, more, settings)
     _add_holes(run, trials, best)
     keys = {trial.key for trial in best}
     write_leaderboard(place, leaderboard([*trials, *repeats], keys))
-    place.write_bytes("index.html", render_sweep(trials, keys, settings.criterion, repeats).encode())
+    place.write_bytes("index.html", render_sweep(trials, keys, settings.criterion, repeats, price).encode())
     say_sweep(place, trials, repeats, keys, settings.criterion)
     best_jobs = [jobs[trial.cell] for trial in best]
     combos = {name_of(combo): combo for combo in run.alive}
@@ -126,10 +127,11 @@ def _searched(
     run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
 ) -> list[Trial]:
     """What became of the cells that the search asks for, round by round, until more have failed than may."""
+    price = price_of(settings, run.config.ray.gpus_per_worker)
     search, trials = search_of(cells, settings, run.config.seed), list[Trial]()
     while len(_failed(trials)) <= settings.max_failed_trials and (asked := search.ask()):
         begun = [*(trial.cell for trial in trials), *asked]
-        write_trials(run.out / "sweep", {cell: jobs[cell] for cell in begun if cell in jobs})
+        write_trials(run.out / "sweep", {cell: jobs[cell] for cell in begun if cell in jobs}, price, search.n_left)
         found = _tried(run, learned, asked, {cell: jobs[cell] for cell in asked if cell in jobs}, settings)
         search.tell(found)
         trials += found

@@ -34,13 +34,13 @@ class SweepConfig(PipelineConfig):
         return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
 
 
-def price_of(config: SweepConfig) -> GpuPrice | None:
+def price_of(sweep: SweepSettings, gpus_per_worker: float) -> GpuPrice | None:
     """Of the GPUs that trials have; None where they have none.
 
     Raises:
         ConfigError: the table of prices cannot be read, or does not have the GPU.
     """
-    return gpu_price(config.sweep.gpu, config.sweep.prices) if config.ray.gpus_per_worker else None
+    return gpu_price(sweep.gpu, sweep.prices) if gpus_per_worker else None
 
 
 def all_combos(config: PipelineConfig) -> list[str]:
@@ -61,7 +61,7 @@ def cells_of(config: SweepConfig) -> list[Cell]:
             the GPU's price is.
     """
     sweep = config.sweep
-    price_of(config)
+    price_of(sweep, config.ray.gpus_per_worker)
     if not sweep.axes:
         raise ConfigError("axis: nothing is varied; give for example --axis kl_decay=0,0.5,1 --axis steps=500,5000")
     combos = matching_combos(sweep.combos, all_combos(config))

@@ -8,7 +8,10 @@ from markupsafe import Markup
 from raycalib.reports.page_environment import page_environment
 from raycalib.sweeps.axes import shown_value
 from raycalib.sweeps.axis_shares import axis_shares
+from raycalib.sweeps.cost import cost_of
+from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.parallel_plot import parallel_svg
+from raycalib.sweeps.rows_plot import rows_svg
 from raycalib.sweeps.selection import CRITERIA, Criterion
 from raycalib.sweeps.spread import spread_lines
 from raycalib.sweeps.trials import Trial
@@ -20,9 +23,14 @@ MOST_ROWS = 30
 
 
 def render_sweep(
-    trials: Sequence[Trial], chosen: Collection[str], criterion: Criterion, repeats: Sequence[Trial] = ()
+    trials: Sequence[Trial],
+    chosen: Collection[str],
+    criterion: Criterion,
+    repeats: Sequence[Trial] = (),
+    price: GpuPrice | None = None,
 ) -> str:
-    """The page: for each combo the chosen cell, a heat map of KL decay × steps, what each axis explains, all trials.
+    """The page: for each combo the chosen cell, a heat map of KL decay × steps, what each axis explains, how far NLL
+    falls with training rows, all trials, and what they cost.
 
     All text is escaped; only our own SVG is not.
 
@@ -31,16 +39,22 @@ def render_sweep(
         chosen: keys of those that are chosen.
         criterion: by which.
         repeats: of the chosen ones with other seeds; they are in no map.
+        price: of the GPUs that they had; None where they had none.
     """
     combos = [
-        _combo([each for each in trials if each.cell.combo == combo], combo, chosen)
+        _combo([each for each in trials if each.cell.combo == combo], combo, chosen, price)
         | {"spread": spread_lines(trials, [each for each in repeats if each.cell.combo == combo], chosen)}
         for combo in _combos(trials)
     ]
     template = page_environment("raycalib.sweeps").get_template("sweep.html.j2")
     n_failed = sum(bool(trial.reason) for trial in (*trials, *repeats))
     return template.render(
-        combos=combos, n=len(trials) + len(repeats), n_failed=n_failed, criterion=CRITERIA[criterion]
+        combos=combos,
+        n=len(trials) + len(repeats),
+        n_failed=n_failed,
+        criterion=CRITERIA[criterion],
+        cost=cost_of([*trials, *repeats], price),
+        price=price,
     )
 
 
@@ -48,7 +62,7 @@ def _combos(trials: Sequence[Trial]) -> list[str]:
     return list(dict.fromkeys(trial.cell.combo for trial in trials))
 
 
-def _combo(trials: Sequence[Trial], combo: str, chosen: Collection[str]) -> dict[str, Any]:
+def _combo(trials: Sequence[Trial], combo: str, chosen: Collection[str], price: GpuPrice | None) -> dict[str, Any]:
     done = sorted((trial for trial in trials if trial.nll is not None), key=lambda trial: trial.nll or 0.0)
     best = [trial for trial in done if trial.key in chosen]
     return {
@@ -57,7 +71,10 @@ def _combo(trials: Sequence[Trial], combo: str, chosen: Collection[str]) -> dict
         "map": _heat_map(done),
         "shares": axis_shares(trials),
         "plot": Markup(parallel_svg(trials, best[0].key if best else "")),
+        "rows_plot": Markup(rows_svg(trials)),
         "rows": done[:MOST_ROWS],
+        "costs": {trial.key: cost_of([trial], price) for trial in trials},
+        "cost": cost_of(trials, price),
         "more": max(0, len(done) - MOST_ROWS),
         "chosen": {trial.key for trial in best},
         "failed": [trial for trial in trials if trial.reason],

@@ -86,7 +86,7 @@ def _n_confirming(config: SweepConfig, cells: Sequence[Cell]) -> int:
 
 def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, cap: Cap) -> list[str]:
     """GPU-hours and dollars, by model and in all, and what they rest on."""
-    price = price_of(config)
+    price = price_of(config.sweep, config.ray.gpus_per_worker)
     if price is None:
         return ["hours: none is known for processors until a trial is finished; --status says then what is left"]
     if config.dtype == "float32":

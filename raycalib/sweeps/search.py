@@ -12,6 +12,10 @@ from raycalib.sweeps.trials import Trial
 class Search(Protocol):
     """What is asked for cells until it has none, and is told what became of them each time."""
 
+    @property
+    def n_left(self) -> int:
+        """Cells that it may yet ask for."""
+
     def ask(self) -> list[Cell]:
         """The next cells, which are tried side by side; empty where the search is over."""
 
@@ -24,6 +28,11 @@ class AllAtOnce:
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self._left = list(cells)
+
+    @property
+    def n_left(self) -> int:
+        """Those that were not asked for."""
+        return len(self._left)
 
     def ask(self) -> list[Cell]:
         """All cells, once."""

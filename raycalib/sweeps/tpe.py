@@ -47,6 +47,11 @@ class TpeSearch:
             Study(group, share, (seed, *name)) for (name, group), share in zip(groups.items(), shares, strict=True)
         ]
 
+    @property
+    def n_left(self) -> int:
+        """Cells that it may yet ask for."""
+        return sum(study.n_left for study in self._studies)
+
     def ask(self) -> list[Cell]:
         """The next round's cells: first one of each study, then those of a study one after the other."""
         rounds = [cells for study in self._studies if (cells := study.ask())]
@@ -78,13 +83,19 @@ class Study:
         self._nll = dict[Cell, float | None]()
         self._asked = list[tuple[Any, Cell]]()
 
+    @property
+    def n_left(self) -> int:
+        """Cells that it may yet ask for."""
+        return self._most - len(self._nll.keys() | {cell for _, cell in self._asked})
+
     def ask(self) -> list[Cell]:
         """The next round's cells, none of which was tried; empty once there are as many as may be."""
         seed = stable_seed("tpe", *self._seed, self._round) % 2**32
         self._study.sampler = self._optuna.samplers.TPESampler(seed=seed, n_startup_trials=PER_ROUND)
         self._round += 1
         draw, found = random.Random(seed), list[Cell]()
-        while len(found) < min(PER_ROUND, self._most - len(self._nll)):
+        n = min(PER_ROUND, self.n_left)
+        while len(found) < n:
             found.append(self._ask_new(found, draw))
         return found
 

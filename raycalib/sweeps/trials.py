@@ -10,6 +10,8 @@ from raycalib.sweeps.cells import Cell
 from raycalib.tuning.temperature import fit_temperature
 
 FINISHED, FAILED = "finished", "failed"
+NORMAL_95 = 1.959964
+"""Standard errors to either side that hold 95 % of a normal distribution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,13 @@ class Trial:
     def nll_se(self) -> float | None:
         """Standard error of the NLL over the rows."""
         return None if self.n < 2 else float(self.losses.std(ddof=1) / np.sqrt(self.n))
+
+    @property
+    def nll_interval(self) -> tuple[float, float] | None:
+        """95 % interval of the NLL, by the normal approximation to the mean over the rows."""
+        if self.nll is None or self.nll_se is None:
+            return None
+        return self.nll - NORMAL_95 * self.nll_se, self.nll + NORMAL_95 * self.nll_se
 
 
 def judged(

@@ -1,6 +1,8 @@
 """The sweep's page, and what each axis explains."""
 
 from dataclasses import replace
+import re
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,10 @@ import numpy as np
 import pytest
 
 from raycalib.sweeps.axis_shares import axis_shares
+from raycalib.sweeps.cost import cost_of
+from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.page import render_sweep
+from raycalib.sweeps.rows_plot import rows_svg
 from raycalib.sweeps.spread import seeds_beside
 from raycalib.sweeps.trials import Trial
 from tests.sweeps.test_selection import trial
@@ -55,6 +60,67 @@ def test_the_page_shows_the_map_the_chosen_cell_and_what_failed_and_escapes_it()
     assert "<b>" not in page
     assert page.count("<polyline") == 3
     assert "http" not in page
+
+
+def with_rows(losses: list[float], train_rows: int, n_train: int, **more: Any) -> Trial:
+    return replace(trial(losses, train_rows=train_rows, **more), n_train=n_train)
+
+
+def test_the_training_rows_curve_has_the_best_of_each_number_at_its_place() -> None:
+    trials = [
+        with_rows([0.8, 1.0], 100, 100, lr=1e-3),
+        with_rows([1.1, 1.2], 100, 100, lr=1e-4),
+        with_rows([0.6, 0.6], 1000, 1000, lr=1e-3),
+        with_rows([0.4, 0.6], 0, 10_000, lr=1e-3),
+        replace(trial([0.0], train_rows=500), nll=None, reason="no"),
+    ]
+    plot = rows_svg(trials)
+    # 100, 1,000 and 10,000 rows: at the left, in the middle and at the right of 70 to 790
+    assert [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', plot)] == [70.0, 430.0, 790.0]
+    # NLL 0.9 ± 0.1, 0.6 ± 0 and 0.5 ± 0.1: 1.0 is the top, at 30, 0.4 the bottom, at 230
+    middle = [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', plot)]
+    assert middle == pytest.approx([63.3, 163.3, 196.7], abs=0.1)
+    bars = re.findall(r'y1="([\d.]+)" y2="([\d.]+)" stroke="#2166ac"', plot)
+    assert [float(low) - float(high) for low, high in bars] == pytest.approx([66.7, 0, 66.7], abs=0.2)
+    assert "10,000 rows, train_rows=all lr=0.001: NLL 0.5000 ± 0.1000" in plot
+    assert plot.count("<polyline") == 1
+    page = render_sweep(trials, {trials[0].key}, "nll")
+    assert "<h3>Least NLL by training rows</h3>" in page
+    assert plot in page
+
+
+def test_a_curve_is_drawn_for_each_method_that_rows_are_varied_of() -> None:
+    trials = [with_rows([0.5, 0.6], rows, rows, method="probe") for rows in (10, 20)]
+    trials += [with_rows([0.4, 0.5], rows, rows, method="lora") for rows in (10, 40)]
+    trials += [with_rows([0.4, 0.5], 10, 10, method="lora_prompt")]
+    plot = rows_svg(trials)
+    assert (plot.count("<polyline"), plot.count("<circle")) == (2, 4)
+    assert ">lora</text>" in plot
+    assert ">lora_prompt</text>" not in plot
+    assert rows_svg([with_rows([0.5, 0.6], 10, 10)]) == ""
+    assert rows_svg([replace(trial([0.5, 0.6], steps=n), n_train=n) for n in (1, 2)]) == ""
+    assert "Least NLL by training rows" not in render_sweep(grid_of({(0, 10): 0.5}), (), "nll")
+
+
+def test_the_page_says_what_trials_took_and_the_interval_of_the_chosen_one() -> None:
+    price = GpuPrice(name="H100", dollars_per_hour=4.0, tflops=989, utilisation=0.35)
+    fast, slow = trial([0.4, 0.6], steps=5), trial([0.9, 1.0], steps=9)
+    failed = replace(trial([0.1], steps=7), nll=None, ece=None, auroc=None, reason="no", losses=np.empty(0))
+    trials = [
+        replace(each, seconds=seconds, gpus=gpus)
+        for each, seconds, gpus in ((fast, 900.0, 2), (slow, 1800.0, 1), (failed, 360.0, 1))
+    ]
+    assert cost_of(trials, price).line == "3,060 s of trials, 1.1 GPU-hours, $4.40"  # 0.5 + 0.5 + 0.1 hours
+    page = render_sweep(trials, {fast.key}, "nll", [trial([0.4, 0.6], steps=5, seed=2)], price)
+    assert "Tuning took 3,060 s of trials, 1.1 GPU-hours, $4.40; the time of 1 is not known, at $4.00 an hour" in page
+    assert re.sub(r"\s", "", "<td>900</td><td>0.500</td><td>2.00</td>") in re.sub(r"\s", "", page)
+    assert "All trials of this combo: 3,060 s of trials, 1.1 GPU-hours, $4.40." in page
+    # NLL 0.5, standard error 0.1
+    assert "± 0.1000 (95 % interval 0.3040 to 0.6960)" in page
+    on_cpus = render_sweep([replace(fast, seconds=900.0, gpus=0)], {fast.key}, "nll")
+    assert "Tuning took 900 s of trials; answers," in on_cpus
+    assert "GPU-hours" not in on_cpus
+    assert "Tuning took" not in render_sweep([fast], {fast.key}, "nll")
 
 
 def test_lora_and_repeats_are_in_no_map() -> None:
