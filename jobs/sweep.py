@@ -74,6 +74,7 @@ def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)
         steps.report(run, evaluated, figures)
+        steps.say_left_over(run)
 
 
 if __name__ == "__main__":

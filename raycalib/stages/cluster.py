@@ -14,6 +14,7 @@ from raycalib.errors import ConfigError
 from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.chains.first_thread import in_first_thread
 from raycalib.stages.chains.stopping import check_stopped
+from raycalib.stages.left_over import groups_now
 from raycalib.stages.lines.progress import say, show
 from raycalib.stages.lines.worker_lines import WORKER_LINES
 from raycalib.stages.pools.room import (
@@ -45,6 +46,7 @@ class Cluster:
     Attributes:
         at_once: pools that compute at once, as far as the cluster holds a worker for each; 0 is one for each chain.
         chains: of steps, which run side by side; 0 where nothing is said.
+        groups_before: placement groups that were there when this run came.
     """
 
     def __init__(self, settings: RaySettings, out: Location | None = None, at_once: int = 0) -> None:
@@ -52,6 +54,7 @@ class Cluster:
         self.settings, self.out = settings, out
         self.at_once, self.chains = at_once, 0
         self._connected_here = self._started_here = False
+        self.groups_before = frozenset[str]()
         self._lock = Lock()
         self._shares = Shares(self.shares)
 
@@ -65,6 +68,7 @@ class Cluster:
             self._set_up()
             if not ray.is_initialized():
                 self._start()
+                self.groups_before = groups_now()
 
     def _set_up(self) -> None:
         """A Dataset copies Ray Data's settings when it is made: all of them are set here, before any is."""

@@ -6,6 +6,7 @@ from raycalib.steps.calibration import calibration_questions, evaluation_place, 
 from raycalib.steps.evaluation import Evaluation, evaluate
 from raycalib.steps.features import features
 from raycalib.steps.labels import labels, say_estimate
+from raycalib.steps.left_over import say_left_over
 from raycalib.steps.open_run import open_run
 from raycalib.steps.questions import questions
 from raycalib.steps.report import figures, report
@@ -30,6 +31,7 @@ __all__ = [
     "questions",
     "report",
     "say_estimate",
+    "say_left_over",
     "sweep",
     "together",
     "tuned",

@@ -1,6 +1,6 @@
 """A Ray head with a token, for jobs that join a cluster or outlive their drivers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
@@ -34,12 +34,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def ray_head(folder: Path, n_cpus: int = 2) -> Iterator[RayHead]:
-    """Starts a head of so many CPUs whose files lie in the folder, and ends it with all its processes."""
+def ray_head(folder: Path, n_cpus: int = 2, more: Mapping[str, str] = os.environ) -> Iterator[RayHead]:
+    """Starts a head of so many CPUs whose files lie in the folder, and ends it with all its processes.
+
+    ``more`` is in its environment beside that of the test.
+    """
     token = folder / "token"
     token.write_text("a" * 64)
     port, dashboard = free_port(), free_port()
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
+    environment |= {k: v for k, v in more.items() if k != "RAY_ADDRESS"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment["PATH"] = f"{RAY.parent}{os.pathsep}{environment['PATH']}"  # a job's ``python``
     command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"]

@@ -21,7 +21,10 @@ from tests.stages.test_tune import job_of, row
         ({"gpus_per_worker": 1}, 8, 3, (8, 1)),
         ({"gpus_per_worker": 1}, 8, 1, (8, 1)),
         ({"gpus_per_worker": 1}, 32, 1, (16, 1)),  # no more than a step has rows
-        ({"gpus_per_worker": 1, "train_workers": 2}, 8, 12, (2, 1)),
+        ({"gpus_per_worker": 1, "train_workers": 2}, 8, 12, (2, 4)),  # four groups of two
+        ({"gpus_per_worker": 1, "train_workers": 2}, 8, 3, (2, 3)),
+        ({"gpus_per_worker": 1, "train_workers": 5}, 8, 3, (5, 1)),
+        ({"train_workers": 2}, 4, 3, (2, 2)),
         ({"gpus_per_worker": 1, "train_workers": 1}, 8, 3, (1, 3)),
         ({}, 2, 12, (1, 2)),  # of CPUs
         ({}, 64, 3, (1, 3)),

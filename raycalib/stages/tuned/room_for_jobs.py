@@ -21,7 +21,8 @@ def share_out(jobs: Sequence[TuneJob], cluster: Cluster) -> Shared:
     """How the jobs share what the cluster holds, once it holds one of them.
 
     Of at least as many jobs as there are GPUs each has one, side by side. Fewer are tuned one after the other, each by
-    all GPUs together, and so are those that are split over several by a ZeRO stage. On CPUs each has one worker.
+    all GPUs together, and so are those that are split over several by a ZeRO stage. On CPUs each has one worker. Where
+    the settings say how many workers a job has, as many jobs are at work as the cluster holds such groups of them.
     Jobs of one family, which follow one another, count as one.
 
     Raises:
@@ -32,7 +33,10 @@ def share_out(jobs: Sequence[TuneJob], cluster: Cluster) -> Shared:
     n_workers = cluster.trainers(smallest, 1 if any(job.settings.zero_stage for job in jobs) else n_families)
     for job in jobs:
         check_workers(job.settings, n_workers)
-    return Shared(n_workers, 1 if n_workers > 1 else min(cluster.trials_at_once(), n_families))
+    if n_workers == 1:
+        return Shared(1, min(cluster.trials_at_once(), n_families))
+    # Nodes that may come are not counted: a run of Ray Train gives up where its workers find no room.
+    return Shared(n_workers, max(1, min(cluster.trainers_that_fit() // n_workers, n_families)))
 
 
 def trainer_resources(settings: RaySettings) -> dict[str, float]:

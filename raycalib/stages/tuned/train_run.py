@@ -1,4 +1,4 @@
-"""Several workers tune all jobs in turn in one run of Ray Train; start-up is paid once."""
+"""Several workers tune jobs in turn in one run of Ray Train; start-up is paid once."""
 
 from collections.abc import Sequence
 import os
@@ -12,6 +12,7 @@ from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageError
+from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
 from raycalib.stages.tuned.tune_job import TuneJob
@@ -41,31 +42,54 @@ class SayFailures(UserCallback):
         )
 
 
+class NoRoomError(StageError):
+    """The cluster had no room for all workers of a run within the time that is waited."""
+
+
 def run_train(missing: Sequence[TuneJob], n_workers: int, out: Location, cluster: Cluster) -> None:
     """Tunes the jobs, each by all workers together.
 
     Raises:
         StageError: the run failed; a job's own failure stands in its place.
     """
-    settings = cluster.settings
+    train_together(missing, n_workers, out, cluster.settings, where=RUN_LOGS.where)
+
+
+def train_together(
+    jobs: Sequence[TuneJob], n_workers: int, out: Location, settings: RaySettings, *, where: str, run: str = ""
+) -> None:
+    """Tunes the jobs in turn, each by all workers together, in a run of Ray Train that this process waits for.
+
+    Args:
+        jobs: that are not finished.
+        n_workers: of the run.
+        out: the run's directory.
+        settings: of the cluster.
+        where: what the workers print is to be found.
+        run: names it in what jobs leave that cannot be tuned; empty for a name of its own.
+
+    Raises:
+        NoRoomError: the workers found no room.
+        StageError: the run failed; a job's own failure stands in its place.
+    """
     # Ray's minute is too short for a node that is bought anew, and it would then try for ever.
     os.environ.setdefault(START_WITHIN, str(settings.wait_for_nodes_s))
     name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a run, so each Ray Train run is a new one
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config={"jobs": missing, "use_gpu": settings.gpus_per_worker > 0, "run": name},
+        train_loop_config={"jobs": jobs, "use_gpu": settings.gpus_per_worker > 0, "run": run or name},
         scaling_config=ScalingConfig(
             num_workers=n_workers,
             use_gpu=settings.gpus_per_worker > 0,
-            resources_per_worker=trainer_resources(cluster.settings),
+            resources_per_worker=trainer_resources(settings),
         ),
         run_config=RunConfig(
             name=name,
             storage_path=(out / "ray_train").uri,
             failure_config=FailureConfig(
-                max_failures=FAILURES_PER_COMBO * len(missing), controller_failure_limit=STARTS_IN_VAIN
+                max_failures=FAILURES_PER_COMBO * len(jobs), controller_failure_limit=STARTS_IN_VAIN
             ),
-            callbacks=[SayFailures(RUN_LOGS.where)],
+            callbacks=[SayFailures(where)],
         ),
     )
     try:
@@ -74,8 +98,8 @@ def run_train(missing: Sequence[TuneJob], n_workers: int, out: Location, cluster
         cause = str(error.__cause__ or error).strip().splitlines()
         last = cause[-1] if cause else type(error).__name__
         if any(START_WITHIN in line for line in cause):
-            last = (
-                f"{n_workers} workers found no room on the cluster, waited {STARTS_IN_VAIN + 1} times "
-                f"{settings.wait_for_nodes_s:g} s (--ray.wait-for-nodes-s)"
-            )
+            raise NoRoomError(
+                f"tuning failed: {n_workers} workers found no room on the cluster, waited {STARTS_IN_VAIN + 1} times "
+                f"{settings.wait_for_nodes_s:g} s (--ray.wait-for-nodes-s); {what_to_do(last)}"
+            ) from error
         raise StageError(f"tuning failed: {last}; {what_to_do(last)}") from error

@@ -5,11 +5,13 @@ from contextlib import suppress
 from functools import partial
 import logging
 import os
+from typing import Any
 from uuid import uuid4
 
 from ray import tune
 
 from raycalib.errors import StorageError
+from raycalib.run_logs import RUN_LOGS
 from raycalib.secrets import hide_message
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError
@@ -18,6 +20,7 @@ from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
+from raycalib.stages.tuned.trial_together import tune_together
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.tuned.waiting import WaitingForRoom
 from raycalib.stages.tuned.watched import WatchedTrials
@@ -35,19 +38,26 @@ NOT_WANTED = {
 
 
 def run_trials(
-    jobs: Sequence[TuneJob], at_once: int, out: Location, cluster: Cluster, most_failed: int | None = None
+    jobs: Sequence[TuneJob],
+    at_once: int,
+    out: Location,
+    cluster: Cluster,
+    most_failed: int | None = None,
+    n_workers: int = 1,
 ) -> Mapping[str, str]:
     """Tunes the jobs, so many at once; a process that ends early is started again, and goes on from its checkpoint.
 
     Each family is a trial, whose process tunes its jobs in turn. The same process takes the next one: those of one
-    model one after the other find it loaded.
+    model one after the other find it loaded. A family of several workers is tuned by a run of Ray Train, which the
+    trial's process waits for.
 
     Args:
-        jobs: of one worker each.
+        jobs: to tune.
         at_once: so many of them.
         out: the run's directory.
         cluster: where they are tuned.
         most_failed: once more of them have failed, the others are not begun; None is no bound.
+        n_workers: that tune a job together.
 
     Returns:
         By a job's key, why its process ended each time; a job's own failure stands in its place.
@@ -57,9 +67,8 @@ def run_trials(
     name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a trial, so each run of Tune is a new one
     for module in ("ray.tune.tune", "ray.tune.analysis.experiment_analysis"):  # they miss the files of those loggers
         logging.getLogger(module).setLevel(logging.ERROR)
-    given = {"jobs": list(jobs), "use_gpu": cluster.settings.gpus_per_worker > 0, "run": name}
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(tune_trial, **given), trainer_resources(cluster.settings)),
+        _trainable(jobs, n_workers, out, cluster.settings, name),
         param_space={"job": tune.grid_search(first_of_families(jobs))},
         tune_config=tune.TuneConfig(max_concurrent_trials=at_once, reuse_actors=True),
         run_config=tune.RunConfig(
@@ -83,6 +92,24 @@ def run_trials(
         with suppress(StorageError):  # what stays harms nobody
             (out / FOLDER / name).remove()
     return failed
+
+
+def _trainable(jobs: Sequence[TuneJob], n_workers: int, out: Location, settings: RaySettings, run: str) -> Any:
+    """What a trial does, and what its process takes: where it waits for a run of Ray Train that is a byte of memory,
+    since Tune knows no trial of nothing, and the run's workers take all else.
+    """
+    if n_workers == 1:
+        given = {"jobs": list(jobs), "use_gpu": settings.gpus_per_worker > 0, "run": run}
+        return tune.with_resources(tune.with_parameters(tune_trial, **given), trainer_resources(settings))
+    together = {
+        "jobs": list(jobs),
+        "n_workers": n_workers,
+        "out": out,
+        "settings": settings,
+        "where": RUN_LOGS.where,
+        "run": run,
+    }
+    return tune.with_resources(tune.with_parameters(tune_together, **together), {"memory": 1})
 
 
 def _results(tuner: tune.Tuner) -> tune.ResultGrid:

@@ -79,6 +79,9 @@ def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_fail
         more = ", as far as there is room" if at_once > cluster.trainers_that_fit() else ""
         say(f"  tuning {len(missing)} combo(s), {at_once} at once{more}")
         return run_trials(missing, at_once, out, cluster, most_failed)
+    if at_once > 1:
+        say(f"  tuning {len(missing)} combo(s), {at_once} at once with {n_workers} workers each")
+        return run_trials(missing, at_once, out, cluster, most_failed, n_workers)
     say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
     run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
     return {}
