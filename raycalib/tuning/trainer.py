@@ -14,7 +14,6 @@ from raycalib.lm.adapters import attach_lora
 from raycalib.lm.engines.memory import TokenBudget
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.logits import state_size
-from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.storage import Location
 from raycalib.tuning.batches import collate
 from raycalib.tuning.checkpoint import TrainingState, save_checkpoint, step_name
@@ -31,8 +30,8 @@ from raycalib.tuning.probe import Probe
 from raycalib.tuning.reference import ReferenceStates, dtype_of_states
 from raycalib.tuning.reference_pass import TOKENS_PER_PASS, compute_missing
 from raycalib.tuning.schedule import branch_step, learning_rate
+from raycalib.tuning.selection_figures import selection_figures
 from raycalib.tuning.settings import TuningSettings
-from raycalib.tuning.temperature import fit_temperature
 from raycalib.tuning.trunk import Trunk, first_state
 from raycalib.tuning.tuned_weights import BEST_MARGINS, set_weights
 from raycalib.tuning.validation import Validation
@@ -241,13 +240,7 @@ class Tuner:
     def _figures(self, step: int, means: StepSums) -> tuple[TuningProgress, np.ndarray]:
         """Of an evaluation, with the log-odds behind it."""
         margin, labels = self.validation.judged()
-        nll, ranked, ece = math.inf, math.nan, math.nan
-        if np.isfinite(margin).all():
-            ranked = float(auroc(labels, margin))
-            fitted = fit_temperature(margin, labels)
-            nll = fitted.nll_after
-            confidence = torch.sigmoid(torch.from_numpy(fitted.apply(margin))).numpy()
-            ece = expected_calibration_error(labels, confidence)
+        nll, ranked, ece = selection_figures(margin, labels)
         figures = TuningProgress(
             step=step,
             steps=self.settings.steps,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from raycalib.errors import DataError
 from raycalib.records import Row
@@ -16,7 +17,9 @@ from raycalib.storage import Location
 from raycalib.tuning.probe_files import load_probe
 from raycalib.tuning.row_chunks import drawing_order
 from raycalib.tuning.settings import ProbeSettings
+from raycalib.tuning.temperature import fit_temperature
 from tests.stages.combos import COMBO, Method, labelled_row, set_rows
+from tests.stages.workers.test_tuning_log import scalars
 
 PROBE = ProbeSettings(steps=12, batch_size=8, eval_every=4)
 N_TRAIN, N_VAL = 60, 30
@@ -60,6 +63,10 @@ def test_of_all_rows_it_is_the_probe_that_a_run_fits(training: SetRows, tmp_path
     best = job.place.read_json(TRAINING)
     assert best["best_nll"] == pytest.approx(np.logaddexp(0, np.where(labels == 1, -margins, margins)).mean())
     assert [record["step"] for record in best["history"]] == [4, 8, 12]
+    (file,) = (job.place / "tensorboard").local_path.iterdir()
+    shown = scalars(file.read_bytes())
+    assert shown["best/nll", best["best_step"]] == pytest.approx(fit_temperature(margins.copy(), labels).nll_after)
+    assert shown["best/auroc", best["best_step"]] == pytest.approx(roc_auc_score(labels, margins))
 
 
 def test_it_is_fitted_once(training: SetRows, tmp_path: Path) -> None:

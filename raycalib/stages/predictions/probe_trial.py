@@ -5,6 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from raycalib.evaluation.methods import PROBE
+from raycalib.stages.boards.event_files import EventFiles
+from raycalib.stages.boards.hparams import begin_hparams, end_hparams
+from raycalib.stages.boards.hyperparameters import probe_hyperparameters
 from raycalib.stages.combo import Combo, GivenProbe
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.predictions.evidence import gather_evidence
@@ -14,6 +17,7 @@ from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, write_valida
 from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, save_probe
 from raycalib.tuning.probe_fit import fit_probe
+from raycalib.tuning.selection_figures import SelectionFigures, selection_figures
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.world import World
 
@@ -100,7 +104,9 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     history = [{"step": step, "val_nll": nll} for step, nll in fit.history]
     job.place.write_json(TRAINING, {"best_step": fit.best_step, "best_nll": fit.best_nll, "history": history})
     ids = [row["row_id"] for row in val.rows]
-    write_validation(job.place, ids, val.labels.tolist(), fit.probe.margin(val.features))
+    margins = fit.probe.margin(val.features)
+    write_validation(job.place, ids, val.labels.tolist(), margins)
+    _show(job, fit.best_step, selection_figures(margins, val.labels))
     spending.write()
     manifest = Manifest(
         stage="tuned",
@@ -113,3 +119,13 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     output = finished(job.place, job.key)
     assert output is not None, "it was just written"
     return StageOutput(place=job.place, manifest=output.manifest, was_done=False)
+
+
+def _show(job: ProbeJob, best_step: int, figures: SelectionFigures) -> None:
+    """Shows the probe in TensorBoard, beside what is tuned through the model."""
+    values = probe_hyperparameters(job.identity["model"], job.style, job.settings, job.train_rows, job.seed)
+    events = EventFiles(job.place)
+    begin_hparams(events.writer, values)
+    best = {f"val_{name}": value for name, value in figures._asdict().items()}
+    end_hparams(events.writer, values, [{"step": best_step} | best], best_step)
+    events.close()

@@ -9,6 +9,7 @@ from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_dtype, load_tokenizer
 from raycalib.lm.window import context_window
 from raycalib.secrets import hide_message
+from raycalib.stages.boards.hyperparameters import hyperparameters
 from raycalib.stages.output import finished
 from raycalib.stages.tuned.spent import Spending
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING, VALIDATION, write_validation
@@ -51,12 +52,9 @@ def tune(
     model = base_model(job, world) if base_models is None else base_models.take(job, world)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
     data, counts = tuning_data(job, tokenizer, max_tokens)
-    log = TuningLog(job.place, job.title)
+    log = TuningLog(job.place, job.title, hyperparameters(job) if world.is_first else None)
     if world.is_first:
-        if job.place.exists(FAILURE):  # of an earlier attempt
-            (job.place / FAILURE).remove()
-        for line in count_lines(counts):
-            log.say(line)
+        _begin(job, log, counts)
     check_classes(data, counts, job)
 
     def evaluated(figures: TuningProgress) -> None:
@@ -76,6 +74,8 @@ def tune(
         log.say(f"goes on from step {tuner.state.step}")
     try:
         state = tuner.run()
+        if world.is_first:
+            log.best(state.history, state.best_step)
     finally:
         spending.write()
         log.close()
@@ -85,6 +85,14 @@ def tune(
     world.barrier()
     if base_models is not None:
         base_models.keep(job, tuner.release())
+
+
+def _begin(job: TuneJob, log: TuningLog, counts: dict[str, int]) -> None:
+    """Forgets an earlier attempt's failure, and says what is left out."""
+    if job.place.exists(FAILURE):
+        (job.place / FAILURE).remove()
+    for line in count_lines(counts):
+        log.say(line)
 
 
 def _tuner(

@@ -1,18 +1,18 @@
 """A tuning run's figures while it runs: a line for the terminal, event files for TensorBoard."""
 
-from functools import cached_property
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Mapping, Sequence
 import time
 
 from tensorboardX import SummaryWriter
 
+from raycalib.stages.boards.event_files import EventFiles
+from raycalib.stages.boards.hparams import begin_hparams, end_hparams
+from raycalib.stages.boards.hyperparameters import Hyperparameters
 from raycalib.stages.lines.progress import end, say, show
 from raycalib.storage import Location
 from raycalib.tuning.figures import StepFigures, TuningProgress, plain_figures
 
 LINE_EVERY_S = 1.0
-FOLDER = "tensorboard"
 
 
 def combo_start(title: str) -> str:
@@ -21,18 +21,21 @@ def combo_start(title: str) -> str:
 
 
 class TuningLog:
-    """Of one combo; its event files lie in ``tensorboard/`` beside the checkpoints.
+    """Of one combo: its lines, and its event files (``EventFiles``), which are kept at each evaluation."""
 
-    On an object store they are written to a local directory and copied at each evaluation.
-    """
+    def __init__(self, place: Location, title: str, hyperparameters: Hyperparameters | None = None) -> None:
+        """Begins none of the files.
 
-    def __init__(self, place: Location, title: str) -> None:
-        self.place, self.start = place / FOLDER, combo_start(title)
+        Args:
+            place: of the combo.
+            title: how it is called.
+            hyperparameters: with which it is compared with others in TensorBoard; None leaves it out there.
+        """
+        self.events, self.start, self.hyperparameters = EventFiles(place), combo_start(title), hyperparameters or {}
         self._shown = -LINE_EVERY_S
         self._validation = ""
         self._began: tuple[int, float] | None = None
         self._created = time.monotonic()
-        self._local: TemporaryDirectory[str] | None = None
 
     def say(self, line: str) -> None:
         """A remark, a line that stays."""
@@ -62,35 +65,31 @@ class TuningLog:
         """An evaluation's figures, shown from now on."""
         self._scalars("val_select", figures)
         self._validation = f" · val NLL {figures.val_nll:.3f} · val AUROC {figures.val_auroc:.3f}"
-        self._keep()
+        self.events.keep()
 
     def end(self, steps: int, best_step: int, best_nll: float | None) -> None:
         """The line that stays of the combo."""
         best = "no step with a finite loss" if best_nll is None else f"best val NLL {best_nll:.3f} at step {best_step}"
         end(f"{self.start} {steps} steps · {best} · {time.monotonic() - self._created:,.0f} s", self.start)
 
+    def best(self, history: Sequence[Mapping[str, float | None]], best_step: int) -> None:
+        """Writes the figures of the best of the evaluations, by which TensorBoard compares jobs."""
+        if self.hyperparameters:
+            end_hparams(self._writer, self.hyperparameters, history, best_step)
+
     def close(self) -> None:
         """Writes what is left."""
-        if "_writer" in vars(self):
-            self._keep()
-            self._writer.close()
-        if self._local is not None:
-            self._local.cleanup()
+        self.events.close()
 
-    @cached_property
+    @property
     def _writer(self) -> SummaryWriter:
-        if self.place.is_local:
-            return SummaryWriter(str(self.place.local_path))
-        self._local = TemporaryDirectory(prefix="raycalib-tensorboard-")
-        return SummaryWriter(self._local.name)
+        """Of the event files, which begin with what is tuned with."""
+        is_new = not self.events.has_begun
+        if is_new and self.hyperparameters:
+            begin_hparams(self.events.writer, self.hyperparameters)
+        return self.events.writer
 
     def _scalars(self, group: str, figures: StepFigures | TuningProgress) -> None:
         for name, value in plain_figures(figures).items():
             if name != "step" and value is not None:
                 self._writer.add_scalar(f"{group}/{name.removeprefix('val_')}", value, figures.step)
-
-    def _keep(self) -> None:
-        self._writer.flush()
-        if self._local is not None:
-            for file in Path(self._local.name).iterdir():
-                self.place.write_bytes(file.name, file.read_bytes())

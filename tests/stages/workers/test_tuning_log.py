@@ -1,5 +1,6 @@
 """A tuning run's figures as lines, and in event files as TensorBoard reads them."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 import struct
@@ -30,15 +31,17 @@ EVALUATION = TuningProgress(
 )
 
 
-def scalars(content: bytes) -> dict[tuple[str, int], float]:
-    """By tag and step, from records of a length, its checksum, the event and its checksum."""
-    found: dict[tuple[str, int], float] = {}
+def events(content: bytes) -> Iterator[Event]:
+    """From records of a length, its checksum, the event and its checksum."""
     while content:
         (length,) = struct.unpack("<Q", content[:8])
-        event = Event.FromString(content[12 : 12 + length])
-        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        yield Event.FromString(content[12 : 12 + length])
         content = content[16 + length :]
-    return found
+
+
+def scalars(content: bytes) -> dict[tuple[str, int], float]:
+    """By tag and step."""
+    return {(value.tag, event.step): value.simple_value for event in events(content) for value in event.summary.value}
 
 
 def test_the_line_that_goes_on_and_the_one_that_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""What a run shows elsewhere than on the terminal: TensorBoard, Ray's dashboard, MLflow, Weights & Biases."""
