@@ -10,7 +10,7 @@ from raycalib.sweeps.axes import Axis, parse_axes
 from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
 from raycalib.sweeps.gpu_prices import GpuPrice, gpu_price
 from raycalib.sweeps.settings import SweepSettings
-from raycalib.sweeps.tpe import require_optuna
+from raycalib.sweeps.tpe import most_in_a_round, require_optuna
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +88,8 @@ def cells_of(config: SweepConfig) -> list[Cell]:
 def n_trials_of(sweep: SweepSettings, cells: Sequence[Cell]) -> int:
     """How many of the cells are tried."""
     return min(sweep.samples, len(cells)) if sweep.search == "optuna" else len(cells)
+
+
+def n_begun_of(sweep: SweepSettings, cells: Sequence[Cell]) -> int:
+    """How many of the cells are begun together at most: all that are tried, or a round of Optuna's."""
+    return most_in_a_round(cells, sweep.samples) if sweep.search == "optuna" else len(cells)

@@ -13,7 +13,7 @@ from raycalib.plan import planned_run
 from raycalib.printable import printable_line
 from raycalib.sweeps.at_once import Cap, Room, head_gb, trials_at_once
 from raycalib.sweeps.cells import Cell
-from raycalib.sweeps.config import SweepConfig, n_trials_of, price_of
+from raycalib.sweeps.config import SweepConfig, n_begun_of, n_trials_of, price_of
 from raycalib.sweeps.cost_plan import Flops, model_flops
 from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.trunks import computed_steps
@@ -32,13 +32,15 @@ def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
         ModelError: a model is unknown, its configuration cannot be had, or its memory is not known.
     """
     n_trials = n_trials_of(config.sweep, cells)
-    workers = _workers(config, n_trials)
-    cap = trials_at_once(_room(config), n_trials, workers, config.ray.cpus_per_worker, config.ray.gpus_per_trainer)
+    n_begun = n_begun_of(config.sweep, cells)
+    workers = _workers(config, n_begun)
+    each = (workers, config.ray.cpus_per_worker, config.ray.gpus_per_trainer)
+    cap = trials_at_once(_room(config), n_begun, *each, in_rounds=n_begun < n_trials)
     return [
         *_trial_lines(config, cells, n_trials),
-        *_cost_lines(config, cells, n_trials, cap),
+        *_cost_lines(config, cells, n_trials, (cap.n or 0) * workers * config.ray.gpus_per_trainer),
         _cap_line(cap),
-        _head_line(config, workers, cap, n_trials),
+        _head_line(config, workers, cap, n_begun),
         "",
         *run_plan_lines(config.run_config(cells)),
     ]
@@ -84,8 +86,8 @@ def _n_confirming(config: SweepConfig, cells: Sequence[Cell]) -> int:
     return config.sweep.confirm_seeds * len({(cell.combo, cell.settings.method) for cell in cells})
 
 
-def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, cap: Cap) -> list[str]:
-    """GPU-hours and dollars, by model and in all, and what they rest on."""
+def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, n_gpus: int) -> list[str]:
+    """GPU-hours and dollars, by model and in all, and what they rest on; 0 GPUs are as many as the cluster has."""
     price = price_of(config.sweep, config.ray.gpus_per_worker)
     if price is None:
         return ["hours: none is known for processors until a trial is finished; --status says then what is left"]
@@ -99,20 +101,19 @@ def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, cap: 
     for name, of_model in by_model.items():
         run = planned_run(config, find_shape(find_model(name, config.model_root)))
         known[name] = model_flops(of_model, run, config.planning.val_rows).scaled(share)
-    return [*_sum_lines(list(known.values()), price, cap), *_model_lines(known, price), *_basis_lines(price)]
+    return [*_sum_lines(list(known.values()), price, n_gpus), *_model_lines(known, price), *_basis_lines(price)]
 
 
-def _sum_lines(known: Sequence[Flops], price: GpuPrice, cap: Cap) -> list[str]:
+def _sum_lines(known: Sequence[Flops], price: GpuPrice, n_gpus: int) -> list[str]:
     hours = price.hours(sum(each.total for each in known))
     steps, validation, shared = (
         price.hours(sum(getattr(each, part) for each in known)) for part in ("steps", "validation", "shared")
     )
-    at_once = cap.n or EXAMPLE_GPUS
-    where = "at once" if cap.n else "GPUs at once, for example"
+    where = "at once" if n_gpus else "at once, for example"
     return [
         f"estimate: {hours:,.1f} GPU-hours, ${hours * price.dollars_per_hour:,.2f}: {steps:,.1f} for optimizer steps, "
         f"{validation:,.1f} for their validation, {shared:,.1f} once for features and the base model's states; "
-        f"{hours / at_once:,.1f} hours on the clock with {at_once} {where}"
+        f"{hours / (n_gpus or EXAMPLE_GPUS):,.1f} hours on the clock with {n_gpus or EXAMPLE_GPUS} GPUs {where}"
     ]
 
 
@@ -141,20 +142,20 @@ def _cap_line(cap: Cap) -> str:
     return f"trials at once: {cap.why}" if cap.n is None else f"trials at once: {cap.n} ({cap.why})"
 
 
-def _head_line(config: SweepConfig, workers: int, cap: Cap, n_trials: int) -> str:
-    at_once = min(n_trials, config.ray.most_on_a_cluster // workers) if cap.n is None else cap.n
+def _head_line(config: SweepConfig, workers: int, cap: Cap, n_begun: int) -> str:
+    at_once = min(n_begun, config.ray.most_on_a_cluster // workers) if cap.n is None else cap.n
     size = f"the head of a cluster: {head_gb(workers, at_once):g} GB of memory"
     if workers == 1:
         return f"{size}, and nothing for trials: one of one worker is a process on that worker's node"
     return f"{size}: 8 GB, and 0.6 GB for each of {at_once} runs of Ray Train at once"
 
 
-def _workers(config: SweepConfig, n_trials: int) -> int:
+def _workers(config: SweepConfig, n_begun: int) -> int:
     """Workers of a trial, as many as a run would give it on this machine."""
     if config.ray.train_workers:
         return config.ray.train_workers
     n_gpus = torch.cuda.device_count() if config.ray.gpus_per_worker else 0
-    return 1 if n_trials >= n_gpus and not config.tuning.zero_stage else max(1, n_gpus)
+    return 1 if n_begun >= n_gpus and not config.tuning.zero_stage else max(1, n_gpus)
 
 
 def _room(config: SweepConfig) -> Room:

@@ -29,7 +29,7 @@ class SweepSettings:
         gpu: whose price and speed the plan, ``--status`` and the page reckon with: ``A100``, ``H100``, ``H200``,
             ``B200``, or another of the file that ``prices`` names.
         prices: a JSON file of GPUs, their dollars an hour, peak and utilisation, in place of the one that comes with
-            raycalib, which has list prices of November 2026.
+            raycalib, which has list prices of October and November 2026.
     """
 
     axes: tuple[str, ...] = ()

@@ -39,9 +39,7 @@ class TpeSearch:
 
     def __init__(self, cells: Sequence[Cell], samples: int, seed: int) -> None:
         """Takes the cells that may be tried, how many are in all, and the run's seed."""
-        groups = dict[tuple[str, str], list[Cell]]()
-        for cell in cells:
-            groups.setdefault((cell.combo, cell.settings.method), []).append(cell)
+        groups = _by_study(cells)
         shares = shared_out(samples, [len(group) for group in groups.values()])
         self._studies = [
             Study(group, share, (seed, *name)) for (name, group), share in zip(groups.items(), shares, strict=True)
@@ -138,6 +136,25 @@ class Study:
     def _tell(self, trial: Any, nll: float | None) -> None:
         failed = self._optuna.trial.TrialState.FAIL
         self._study.tell(trial, nll) if nll is not None else self._study.tell(trial, state=failed)
+
+
+def most_in_a_round(cells: Sequence[Cell], samples: int) -> int:
+    """How many cells the first round has, than which no other has more.
+
+    Args:
+        cells: that may be tried.
+        samples: in all.
+    """
+    shares = shared_out(samples, [len(group) for group in _by_study(cells).values()])
+    return sum(min(PER_ROUND, share) for share in shares)
+
+
+def _by_study(cells: Sequence[Cell]) -> dict[tuple[str, str], list[Cell]]:
+    """The cells of each combo and method."""
+    groups = dict[tuple[str, str], list[Cell]]()
+    for cell in cells:
+        groups.setdefault((cell.combo, cell.settings.method), []).append(cell)
+    return groups
 
 
 def shared_out(n: int, room: Sequence[int]) -> list[int]:

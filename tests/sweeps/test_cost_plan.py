@@ -3,6 +3,7 @@
 from dataclasses import replace
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,10 +63,19 @@ def test_states_are_needed_of_the_rows_that_are_read() -> None:
             "as many as the cluster has room for (4 CPU, 4 GPU each), more as nodes join, up to 16 (where --workers "
             "does not say)",
         ),
+        ({}, (2, 1, 1.0, 1, True), 2, "Optuna asks for 2 at a time"),
+        ({}, (4, 1, 1.0, 1, True), 4, "1 CPU, 1 GPU each, and this machine has 4 GPUs"),
+        (
+            {"is_joined": True},
+            (12, 1, 1.0, 1, True),
+            None,
+            "as many as the cluster has room for (1 CPU, 1 GPU each), more as nodes join, up to 12 (Optuna asks for 12 "
+            "at a time)",
+        ),
     ],
 )
 def test_the_scarcest_resource_or_a_flag_bounds_trials_at_once(
-    room: dict[str, int], asked: tuple[int, int, float, int], n: int | None, why: str
+    room: dict[str, int], asked: tuple[Any, ...], n: int | None, why: str
 ) -> None:
     assert trials_at_once(Room(**(vars(HERE) | room)), *asked) == (n, why)
 

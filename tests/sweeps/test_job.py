@@ -65,6 +65,40 @@ def test_what_optuna_will_ask_for_is_not_known_beforehand(capsys: pytest.Capture
     assert "optimizer steps in all" not in said
 
 
+def of_eight_gpus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    """The plan on a machine of eight GPUs and 64 processors."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    main(["--recipe", "sweep12", "--plan", *flags])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [("1", 8), ("4", 2)])
+def test_the_time_on_the_clock_is_of_all_gpus_however_many_a_trial_has(
+    workers: str, at_once: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = of_eight_gpus(monkeypatch, capsys, "--ray.train-workers", workers)
+    (found,) = re.findall(r"estimate: ([\d.]+) GPU-hours, .* ([\d.]+) hours on the clock with 8 GPUs at once", said)
+    assert float(found[1]) == pytest.approx(float(found[0]) / 8, abs=0.06)
+    assert f"trials at once: {at_once} (" in said
+
+
+def test_a_round_of_optuna_bounds_trials_at_once_and_gives_each_what_a_run_would(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optuna = ["--search", "optuna", "--samples", "30"]
+    said = of_eight_gpus(monkeypatch, capsys, "--combos", "llama2:*/oe", *optuna, "--ray.train-workers", "1")
+    assert "trials at once: 8 (1 CPU, 1 GPU each, and this machine has 8 GPUs)" in said, "four combos ask for 16"
+    one = ["--combos", "llama2:7b/oe", "--samples", "12", "--search", "optuna"]
+    said = of_eight_gpus(monkeypatch, capsys, *one, "--ray.train-workers", "1")
+    assert "trials at once: 4 (Optuna asks for 4 at a time)" in said
+    assert "hours on the clock with 4 GPUs at once" in said
+    said = of_eight_gpus(monkeypatch, capsys, *one)
+    assert "trials at once: 1 (8 CPU, 8 GPU each, and this machine has 8 GPUs)" in said, "four are fewer than the GPUs"
+    assert "hours on the clock with 8 GPUs at once" in said
+
+
 def test_prices_of_ones_own_and_a_gpu_that_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "prices.json"
     table.write_text('{"gpus": {"L40S": {"dollars_per_hour": 1, "tflops": 362, "utilisation": 0.3}}}')

@@ -12,7 +12,7 @@ from raycalib.sweeps.cells import Cell, grid
 from raycalib.sweeps.config import SweepConfig, cells_of
 from raycalib.sweeps.search import AllAtOnce, search_of
 from raycalib.sweeps.settings import SweepSettings
-from raycalib.sweeps.tpe import PER_ROUND, TpeSearch, shared_out
+from raycalib.sweeps.tpe import PER_ROUND, TpeSearch, most_in_a_round, shared_out
 from raycalib.sweeps.trials import Trial
 from raycalib.tuning.settings import TuningSettings
 
@@ -118,6 +118,14 @@ def test_failed_trials_are_told_as_failed_and_not_asked_for_again() -> None:
     told = [(each.params["lr"] > 5e-4, each.state.name) for each in search._studies[0]._study.trials]
     assert set(told) == {(True, "FAIL"), (False, "COMPLETE")}
     assert len(flat(rounds_of(TpeSearch(cells(), 12, 7), lambda cell: None))) == 12
+
+
+@pytest.mark.parametrize("samples", [1, 5, 7, 22, 500])
+def test_the_first_round_is_as_large_as_any(samples: int) -> None:
+    whole = cells("method=lora_prompt,lora,probe", "kl_decay=0,1,2", "steps=10,20,40", combos=("a/oe", "b/oe"))
+    rounds = rounds_of(TpeSearch(whole, samples, 7), lambda cell: 0.5)
+    assert most_in_a_round(whole, samples) == len(rounds[0]) == max(len(asked) for asked in rounds)
+    assert most_in_a_round(whole, 500) == 2 * (4 + 3 + 1), "lora has three cells, a probe one"
 
 
 def test_shares_add_up() -> None:
