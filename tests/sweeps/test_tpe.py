@@ -69,6 +69,13 @@ def test_a_search_that_begins_again_asks_for_the_same_cells() -> None:
     assert rounds_of(TpeSearch(cells(), 24, 8)) != first
 
 
+def test_combos_draw_random_numbers_of_their_own() -> None:
+    asked = TpeSearch(cells(combos=("a/oe", "b/oe")), 8, 7).ask()
+    drawn = [[cell.values for cell in asked if cell.combo == combo] for combo in ("a/oe", "b/oe")]
+    assert [len(values) for values in drawn] == [PER_ROUND, PER_ROUND]
+    assert drawn[0] != drawn[1]
+
+
 def test_what_it_asks_for_hangs_on_what_it_was_told() -> None:
     first = flat(rounds_of(TpeSearch(cells(), 24, 7)))
     other = flat(rounds_of(TpeSearch(cells(), 24, 7), lambda cell: -surface(cell)))
