@@ -14,7 +14,7 @@ from raycalib.errors import ModelError
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import finished
 from raycalib.stages.settings import RaySettings
-from raycalib.stages.tuned import watched
+from raycalib.stages.tuned import tuning_run, watched
 from raycalib.stages.tuned.families import families, family_of, first_of_families
 from raycalib.stages.tuned.room_for_jobs import share_out
 from raycalib.stages.tuned.tune_job import TuneJob
@@ -242,6 +242,15 @@ def test_a_family_counts_as_one_where_a_cluster_is_shared_out(
         for job in jobs_of(tmp_path, [row("train")], lr=lr / 1000, global_batch_size=16)
     ]
     assert share_out(found, cluster) == expected
+
+
+def test_several_workers_tune_a_family_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[int]] = []
+    monkeypatch.setattr(tuning_run, "share_out", lambda jobs, cluster: (2, 1))
+    monkeypatch.setattr(tuning_run, "run_train", lambda jobs, *others: given.append(lengths_of(jobs)))
+    jobs = jobs_of(tmp_path, [row("train"), row("val_select")])
+    run_tuning(jobs, Location(str(tmp_path / "out")), Cluster(RaySettings()))
+    assert given == [[5, 7, 9]]
 
 
 @pytest.mark.ray

@@ -190,7 +190,7 @@ def test_a_state_is_on_the_trunk_before_a_run_can_go_on_from_there(
     write_json = Location.write_json
 
     def cut_off_there(place: Location, name: str, value: object) -> None:
-        if name == STATE_NAME and "trunk" in place.uri:
+        if name == STATE_NAME and "/trunk/" in place.uri:
             raise CutOffError
         write_json(place, name, value)
 
