@@ -4,6 +4,7 @@ python jobs/sweep.py --recipe smoke --axis kl_decay=0,1 --axis steps=12,24 --out
 python jobs/sweep.py --recipe sweep12 --combos 'llama2:*/oe' --out s3://bucket/sweep   # the paper's, KL decay × steps
 python jobs/sweep.py --recipe sweep12 --plan                       # how many trials, and what they share
 python jobs/sweep.py --status --out runs/sweep                     # from a second terminal: how far it is
+python jobs/sweep.py --stop-trial 1a2b3c4d --out runs/sweep        # likewise: one trial, by its ID in --status
 ray job submit --working-dir . -- python jobs/sweep.py …           # on a cluster
 
 Answers, labels and features are made once for each combo; a trial that is tuned already, here or by
@@ -20,14 +21,25 @@ from raycalib.sweeps.config import SweepConfig, cells_of
 
 SHORT = {"--axis": "--sweep.axes", "--combos": "--sweep.combos"} | {
     f"--{name}": f"--sweep.{name}"
-    for name in ("search", "samples", "max-trials", "max-failed-trials", "criterion", "confirm-seeds")
+    for name in (
+        "search",
+        "samples",
+        "max-trials",
+        "max-failed-trials",
+        "reduction-factor",
+        "grace-period",
+        "restart-stopped",
+        "criterion",
+        "confirm-seeds",
+    )
 }
 DESCRIPTION = (
     "Tunes combos in many ways side by side, chooses one for each by validation rows alone, and evaluates the chosen. "
     "What is tuned already is not tuned again. The leaderboard is OUT/sweep/leaderboard.csv; see docs/sweeps.md.\n\n"
     "Short for --sweep.*, where --axis NAME=A,B is --sweep.axes and may be given again and again: "
     f"{', '.join(SHORT)}.\n"
-    "--status with --out: how far it is.\n\nSweeps, with axes where none is named:\n"
+    "--status with --out: how far it is. --stop-trial ID with --out: stops a trial, which keeps a checkpoint.\n\n"
+    "Sweeps, with axes where none is named:\n"
     + "\n".join(f"  --recipe {name}: {recipe.about}" for name, recipe in SWEEP_RECIPES.items())
 )
 
@@ -38,6 +50,11 @@ def main(arguments: Sequence[str]) -> None:
         from raycalib.steps.sweep_status import say_status
 
         say_status((values_of(arguments, "--out") or [SweepConfig.out])[-1])
+        return
+    if any(argument.partition("=")[0] == "--stop-trial" for argument in arguments):
+        from raycalib.steps.stop_trial import stop_trials
+
+        stop_trials((values_of(arguments, "--out") or [SweepConfig.out])[-1], values_of(arguments, "--stop-trial"))
         return
     config = pipeline_config(with_recipe(arguments), DESCRIPTION, kind=SweepConfig, more_short=SHORT)
     refuse_estimate(config)

@@ -29,6 +29,14 @@ class LossNotFiniteError(RaycalibError):
     """The loss became NaN or infinite."""
 
 
+class StoppedError(RaycalibError):
+    """A run was told to stop before its end; it has written a checkpoint after ``step`` steps."""
+
+    def __init__(self, step: int, steps: int) -> None:
+        super().__init__(f"stopped at step {step} of {steps}")
+        self.step = step
+
+
 class ModelError(RaycalibError):
     """A model directory or hub id cannot be used."""
 

@@ -7,6 +7,7 @@ from raycalib.errors import DataError, LossNotFiniteError
 from raycalib.stages.combo import Combo, GivenProbe, Unit
 from raycalib.stages.output import StageError
 from raycalib.stages.predictions.probe_trial import ProbeJob, fit_probe_job, probe_job
+from raycalib.stages.tuned.job_rungs import with_rungs
 from raycalib.stages.tuned.spent import read_spent
 from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, read_validation
 from raycalib.stages.tuned.tune_job import TuneJob
@@ -16,7 +17,7 @@ from raycalib.steps.sweep_lines import say_sweep
 from raycalib.steps.sweep_status import write_trials
 from raycalib.steps.training_rows import n_train_rows
 from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
-from raycalib.storage import read_manifest
+from raycalib.storage import Location, read_manifest
 from raycalib.sweeps.cells import Cell, within_rows
 from raycalib.sweeps.config import price_of
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
@@ -25,7 +26,7 @@ from raycalib.sweeps.search import search_of
 from raycalib.sweeps.selection import chosen
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.spread import seeds_beside
-from raycalib.sweeps.trials import Trial, judged
+from raycalib.sweeps.trials import FAILED, Trial, judged
 
 Job = TuneJob | ProbeJob
 
@@ -57,6 +58,8 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     """
     cells = _within_rows(run, learned, cells)
     place, jobs = run.out / "sweep", _jobs(run, learned, cells)
+    if settings.reduction_factor:
+        jobs = _with_rungs(jobs, place / "rungs", settings)
     trials = _searched(run, learned, cells, jobs, settings)
     failed = _failed(trials)
     if len(failed) > settings.max_failed_trials:
@@ -123,6 +126,16 @@ def _job(run: Run, combo: Combo, learned: Learned, cell: Cell) -> Job:
     return probe_job(combo, labelled, features, run.config.probe, cell.settings.train_rows, cell.seed, run.out)
 
 
+def _with_rungs(jobs: Mapping[Cell, Job], place: Location, settings: SweepSettings) -> dict[Cell, Job]:
+    """The jobs, of which those that are tuned are compared on their way."""
+    return {
+        cell: with_rungs(job, place, settings.grace_period, settings.reduction_factor)
+        if isinstance(job, TuneJob)
+        else job
+        for cell, job in jobs.items()
+    }
+
+
 def _searched(
     run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
 ) -> list[Trial]:
@@ -140,7 +153,7 @@ def _searched(
 
 def _failed(trials: Sequence[Trial]) -> list[Trial]:
     """Those that were begun and failed; a combo without rows is none."""
-    return [trial for trial in trials if trial.reason and trial.key]
+    return [trial for trial in trials if trial.state == FAILED and trial.key]
 
 
 def _tried(
@@ -153,11 +166,14 @@ def _tried(
         if of_combo := [job for cell, job in tune_jobs.items() if cell.combo == name_of(combo)]:
             reasons |= not_tuned(run, combo, learned, of_combo)
     wanted = [job for job in tune_jobs.values() if job.key not in reasons]
-    result = run_tuning(wanted, run.out, run.cluster, settings.max_failed_trials)
+    result = run_tuning(
+        wanted, run.out, run.cluster, settings.max_failed_trials, leave_stopped=not settings.restart_stopped
+    )
     for output in result.tuned.values():
         run.keep(output)
     reasons |= {**result.failed} | _fit_probes(run, [job for job in jobs.values() if isinstance(job, ProbeJob)])
-    return [_with_cost(_trial(cell, jobs.get(cell), reasons), jobs.get(cell)) for cell in cells]
+    trials = [_with_cost(_trial(cell, jobs.get(cell), reasons), jobs.get(cell)) for cell in cells]
+    return [replace(trial, was_stopped=trial.key in result.stopped) for trial in trials]
 
 
 def _fit_probes(run: Run, jobs: Sequence[ProbeJob]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from raycalib.stages.lines.progress import say
 from raycalib.storage import Location
 from raycalib.sweeps.selection import CRITERIA, Criterion, not_compared
 from raycalib.sweeps.spread import spread_lines
-from raycalib.sweeps.trials import Trial
+from raycalib.sweeps.trials import FAILED, STOPPED, Trial
 
 SHOWN = 5
 """Trials of a combo that are printed, beside the chosen one."""
@@ -18,8 +18,9 @@ def say_sweep(
     place: Location, trials: Sequence[Trial], repeats: Sequence[Trial], chosen: Collection[str], criterion: Criterion
 ) -> None:
     """The best trials of each combo, the chosen ones among them, what failed, and where all of it is."""
-    failed = [trial for trial in (*trials, *repeats) if trial.reason]
-    n_failed = f", {len(failed)} failed" if failed else ""
+    failed = [trial for trial in (*trials, *repeats) if trial.state == FAILED]
+    stopped = [trial for trial in (*trials, *repeats) if trial.state == STOPPED]
+    n_failed = "".join(f", {len(each)} {each[0].state}" for each in (stopped, failed) if each)
     say(f"sweep: {len(trials) + len(repeats)} trials{n_failed}; leaderboard: {place.uri}/leaderboard.csv")
     for combo in dict.fromkeys(trial.cell.combo for trial in trials):
         _say_combo(combo, [trial for trial in trials if trial.cell.combo == combo], chosen)
@@ -29,8 +30,10 @@ def say_sweep(
         say(f"  {trial.cell.combo} {trial.cell.title}: failed: {trial.reason}")
     if len(failed) > FAILURES_SHOWN:
         say(f"  {len(failed) - FAILURES_SHOWN} more failed; why is in the leaderboard")
+    if stopped:
+        say("  why trials were stopped is in the leaderboard; --restart-stopped goes on with them")
     for title in not_compared(trials):
-        say(f"  {title}: not compared, since one of its seeds failed")
+        say(f"  {title}: not compared, since one of its seeds failed or was stopped")
     if chosen:
         say(f"  * chosen: {CRITERIA[criterion]}; test rows are read for the chosen ones alone")
     say(f"Sweep: {place.uri}/index.html")

@@ -8,6 +8,7 @@ from raycalib.printable import printable_line
 from raycalib.stages.lines.progress import say
 from raycalib.stages.predictions.probe_trial import ProbeJob
 from raycalib.stages.tuned.spent import read_spent
+from raycalib.stages.tuned.stops import why_stopped
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.storage import Location, read_manifest
@@ -20,7 +21,8 @@ TRIALS = "trials.json"
 ID_LENGTH = 8
 """Characters of a key that name a trial to a user."""
 
-WAITING, AT_WORK, FINISHED, FAILED = "waiting", "tuned so far", "finished", "failed"
+WAITING, AT_WORK, FINISHED, STOPPED, FAILED = "waiting", "tuned so far", "finished", "stopped", "failed"
+STATES = (FINISHED, AT_WORK, WAITING, STOPPED, FAILED)
 
 
 def write_trials(
@@ -48,6 +50,18 @@ def write_trials(
     place.write_json(TRIALS, {"trials": trials, "gpu": gpu, "n_more": n_more})
 
 
+def known_trials(out: str) -> dict[str, Any]:
+    """What a sweep in ``out`` has written of its trials.
+
+    Raises:
+        ConfigError: no sweep has begun to tune there.
+    """
+    place = Location(out).absolute() / "sweep"
+    if not place.exists(TRIALS):
+        raise ConfigError(f"out: no sweep has begun to tune in {place.uri}; name a sweep's directory by --out DIR")
+    return dict(place.read_json(TRIALS))
+
+
 def say_status(out: str) -> None:
     """Says of each trial whether it waits, how far it is, how good it is, or why it failed; and time and money.
 
@@ -56,15 +70,12 @@ def say_status(out: str) -> None:
     Raises:
         ConfigError: no sweep has begun to tune there.
     """
-    place = Location(out).absolute() / "sweep"
-    if not place.exists(TRIALS):
-        raise ConfigError(f"out: no sweep has begun to tune in {place.uri}; name a sweep's directory by --out DIR")
-    written = place.read_json(TRIALS)
+    written = known_trials(out)
     known = [trial | trial_state(trial) for trial in written["trials"]]
     for trial in known:
         name = f"{trial['key'][:ID_LENGTH]} {printable_line(trial['combo'])} {printable_line(trial['title'])}"
         say(f"  {name}: {trial['state']}{trial['said']}")
-    counts = {state: sum(trial["state"] == state for trial in known) for state in (FINISHED, AT_WORK, WAITING, FAILED)}
+    counts = {state: sum(trial["state"] == state for trial in known) for state in STATES}
     more = f"; the search asks for {n_more} more" if (n_more := written.get("n_more", 0)) else ""
     say(f"{len(known)} trials: " + ", ".join(f"{n} {state}" for state, n in counts.items() if n) + more)
     done = [trial for trial in known if trial["nll"] is not None]
@@ -101,6 +112,8 @@ def trial_state(trial: Mapping[str, Any]) -> dict[str, Any]:
     if manifest is not None and manifest.key == trial["key"]:
         nll = place.read_json(TRAINING)["best_nll"]
         return {"state": FINISHED, "said": f", val NLL {nll:.4f}", "nll": nll}
+    if stopped := why_stopped(place):
+        return {"state": STOPPED, "said": f": {printable_line(stopped)}", "nll": None}
     if place.exists(FAILURE):
         return {"state": FAILED, "said": f": {printable_line(place.read_json(FAILURE)['error'])}", "nll": None}
     if there := complete_checkpoints(place / "checkpoints"):

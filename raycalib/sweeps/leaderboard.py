@@ -42,14 +42,15 @@ SCHEMA = pa.schema(
         pa.field("place", pa.string(), nullable=False),
     ]
 )
-"""``rank`` counts from 1 within a combo by ``nll``, of failed trials it is null; ``n`` and all behind it to ``auroc``
-are of ``val_select`` at ``best_step``, with the temperature that suits these rows best. ``kl_decay`` and ``kl_kind``
-are null where nothing hangs on them, and so are ``steps`` and ``lr`` of probes, which the run's settings decide.
-``seconds`` are of wall time over all attempts of a trial, on so many ``gpus`` at once; null where nothing noted it."""
+"""``rank`` counts from 1 within a combo by ``nll``, of trials that failed or were stopped it is null; ``n`` and all
+behind it to ``auroc`` are of ``val_select`` at ``best_step``, with the temperature that suits these rows best.
+``kl_decay`` and ``kl_kind`` are null where nothing hangs on them, and so are ``steps`` and ``lr`` of probes, which the
+run's settings decide. ``seconds`` are of wall time over all attempts of a trial, on so many ``gpus`` at once; null
+where nothing noted it."""
 
 
 def leaderboard(trials: Sequence[Trial], chosen: Collection[str]) -> list[dict[str, Any]]:
-    """Rows of SCHEMA, by combo in its order, within it by NLL, failed trials last.
+    """Rows of SCHEMA, by combo in its order, within it by NLL, trials without one last.
 
     Args:
         trials: of the sweep.

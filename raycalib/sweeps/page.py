@@ -1,5 +1,6 @@
 """The sweep as one HTML page that needs nothing but itself."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from raycalib.sweeps.parallel_plot import parallel_svg
 from raycalib.sweeps.rows_plot import rows_svg
 from raycalib.sweeps.selection import CRITERIA, Criterion
 from raycalib.sweeps.spread import spread_lines
-from raycalib.sweeps.trials import Trial
+from raycalib.sweeps.trials import FAILED, STOPPED, Trial
 
 MAP_AXES = ("kl_decay", "steps")
 """Down and across a heat map."""
@@ -47,11 +48,12 @@ def render_sweep(
         for combo in _combos(trials)
     ]
     template = page_environment("raycalib.sweeps").get_template("sweep.html.j2")
-    n_failed = sum(bool(trial.reason) for trial in (*trials, *repeats))
+    states = Counter(trial.state for trial in (*trials, *repeats))
     return template.render(
         combos=combos,
         n=len(trials) + len(repeats),
-        n_failed=n_failed,
+        n_failed=states[FAILED],
+        n_stopped=states[STOPPED],
         criterion=CRITERIA[criterion],
         cost=cost_of([*trials, *repeats], price),
         price=price,
@@ -77,7 +79,8 @@ def _combo(trials: Sequence[Trial], combo: str, chosen: Collection[str], price: 
         "cost": cost_of(trials, price),
         "more": max(0, len(done) - MOST_ROWS),
         "chosen": {trial.key for trial in best},
-        "failed": [trial for trial in trials if trial.reason],
+        "failed": [trial for trial in trials if trial.state == FAILED],
+        "stopped": [trial for trial in trials if trial.state == STOPPED],
     }
 
 

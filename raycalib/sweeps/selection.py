@@ -44,7 +44,7 @@ def chosen(trials: Sequence[Trial], criterion: Criterion = "nll") -> list[Trial]
 
 
 def _repeats(trials: Sequence[Trial]) -> list[list[Trial]]:
-    """Finished trials by cell; those of a cell of which a repeat failed are not compared."""
+    """Finished trials by cell; those of a cell of which a repeat failed or was stopped are not compared."""
     cells = dict[object, list[Trial]]()
     for trial in trials:
         cells.setdefault(trial.cell.without_seed, []).append(trial)
@@ -52,7 +52,7 @@ def _repeats(trials: Sequence[Trial]) -> list[list[Trial]]:
 
 
 def not_compared(trials: Sequence[Trial]) -> list[str]:
-    """Cells of which one repeat is finished and another one failed."""
+    """Cells of which one repeat is finished and another one failed or was stopped."""
     states = dict[tuple[str, tuple[tuple[str, Value], ...]], set[bool]]()
     for trial in trials:
         states.setdefault(trial.cell.without_seed, set()).add(trial.nll is None)

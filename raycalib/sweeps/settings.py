@@ -1,6 +1,7 @@
 """What a sweep does."""
 
 from dataclasses import dataclass
+import math
 from typing import Literal, get_args
 
 from raycalib.errors import ConfigError
@@ -22,6 +23,11 @@ class SweepSettings:
         max_trials: a sweep of more trials does not start.
         max_failed_trials: once more trials than these have failed, the sweep ends without a choice; what is done is
             kept.
+        reduction_factor: trials of a combo, method and number of steps are compared while they are tuned (ASHA), and of
+            so many about one goes on, as 3; 0 tunes all to their ends.
+        grace_period: steps after which trials are compared first, then at its multiples by powers of the reduction
+            factor; 0 is the first evaluation.
+        restart_stopped: trials that were stopped, by hand or by comparison, go on from their checkpoints.
         criterion: by what a combo's cell is chosen, on ``val_select`` alone: ``nll`` (least NLL at the best
             temperature; ties within one standard error go to the simpler cell), ``ece`` (which a model that says the
             same of all answers has low too) or ``auroc``.
@@ -38,6 +44,9 @@ class SweepSettings:
     samples: int = 0
     max_trials: int = 500
     max_failed_trials: int = 20
+    reduction_factor: float = 0.0
+    grace_period: int = 0
+    restart_stopped: bool = False
     criterion: Criterion = "nll"
     confirm_seeds: int = 0
     gpu: str = "H100"
@@ -46,9 +55,19 @@ class SweepSettings:
     def __post_init__(self) -> None:
         problems = [
             f"{name}: {getattr(self, name)} is not allowed; at least {least}"
-            for name, least in (("samples", 0), ("max_trials", 1), ("max_failed_trials", 0), ("confirm_seeds", 0))
+            for name, least in (
+                ("samples", 0),
+                ("max_trials", 1),
+                ("max_failed_trials", 0),
+                ("confirm_seeds", 0),
+                ("grace_period", 0),
+            )
             if getattr(self, name) < least
         ]
+        if self.reduction_factor and not 1 < self.reduction_factor < math.inf:
+            problems.append(f"reduction_factor: {self.reduction_factor:g} is not allowed; above 1, as 3, or 0 for none")
+        if self.grace_period and not self.reduction_factor:
+            problems.append("grace_period: it is of no use without a reduction factor; --reduction-factor 3")
         if (self.search == "grid") == (self.samples > 0):
             problems.append(
                 "samples: a search other than the grid needs how many, and the grid takes none; --search random "

@@ -5,6 +5,7 @@ Optuna keeps no state on disk. A search that begins again asks anew, and is told
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+import math
 import random
 from typing import Any
 
@@ -57,7 +58,7 @@ class TpeSearch:
 
     def tell(self, trials: Sequence[Trial]) -> None:
         """What became of the round's cells; the order does not matter."""
-        nll = {trial.cell: trial.nll for trial in trials}
+        nll = {trial.cell: math.inf if trial.was_stopped else trial.nll for trial in trials}
         for study in self._studies:
             study.tell(nll)
 
@@ -98,7 +99,7 @@ class Study:
         return found
 
     def tell(self, nll: Mapping[Cell, float | None]) -> None:
-        """The NLL of the round's cells; None is of one that failed."""
+        """The NLL of the round's cells; None is of one that failed, infinite is of one that was stopped."""
         for trial, cell in self._asked:
             self._nll[cell] = nll[cell]
             self._tell(trial, nll[cell])
@@ -134,8 +135,13 @@ class Study:
         return next(cell for cell in self._cells if all(values[name] == value for name, value in cell.values))
 
     def _tell(self, trial: Any, nll: float | None) -> None:
-        failed = self._optuna.trial.TrialState.FAIL
-        self._study.tell(trial, nll) if nll is not None else self._study.tell(trial, state=failed)
+        states = self._optuna.trial.TrialState
+        if nll is None:
+            self._study.tell(trial, state=states.FAIL)
+        elif math.isinf(nll):  # TPE counts it among the worse
+            self._study.tell(trial, state=states.PRUNED)
+        else:
+            self._study.tell(trial, nll)
 
 
 def most_in_a_round(cells: Sequence[Cell], samples: int) -> int:

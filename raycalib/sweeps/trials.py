@@ -9,7 +9,7 @@ from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.sweeps.cells import Cell
 from raycalib.tuning.temperature import fit_temperature
 
-FINISHED, FAILED = "finished", "failed"
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 NORMAL_95 = 1.959964
 """Standard errors to either side that hold 95 % of a normal distribution."""
 
@@ -22,7 +22,8 @@ class Trial:
         cell: what it was tuned with.
         key: names its inputs; its place has it.
         place: where its adapter lies.
-        reason: why it failed; empty where it did not.
+        reason: why it failed or was stopped; empty where neither.
+        was_stopped: before its end, on purpose.
         best_step: with the least NLL on ``val_select``.
         nll, ece, auroc: on ``val_select`` at the best step, with the temperature that suits these rows best.
         rows: ids of these.
@@ -37,6 +38,7 @@ class Trial:
     key: str
     place: str
     reason: str = ""
+    was_stopped: bool = False
     best_step: int | None = None
     nll: float | None = None
     ece: float | None = None
@@ -54,7 +56,9 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """Whether it is finished."""
+        """Whether it is finished, stopped or failed."""
+        if self.was_stopped:
+            return STOPPED
         return FAILED if self.reason else FINISHED
 
     @property

@@ -24,7 +24,7 @@ class TuningData:
 
 @dataclass(frozen=True, kw_only=True)
 class Hooks:
-    """What a run tells and asks of those around it; the first worker alone calls all but the last, all call that.
+    """What a run tells and asks of those around it; all workers call ``checkpoint_now``, the first alone all others.
 
     Attributes:
         observe: is given the figures of each evaluation.
@@ -32,6 +32,8 @@ class Hooks:
         say: is given remarks, a line each.
         show: is given what goes on at the moment, before the first step.
         checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
+        stop: whether to write a checkpoint and end before the last step; is given the figures of an evaluation after
+            each, and None every few seconds.
     """
 
     observe: Callable[[TuningProgress], None] = lambda figures: None
@@ -39,3 +41,4 @@ class Hooks:
     say: Callable[[str], None] = lambda line: None
     show: Callable[[str], None] = lambda line: None
     checkpoint_now: Callable[[], bool] = lambda: False
+    stop: Callable[[TuningProgress | None], bool] = lambda figures: False

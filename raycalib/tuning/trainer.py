@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from raycalib.errors import LossNotFiniteError
+from raycalib.errors import LossNotFiniteError, StoppedError
 from raycalib.hashing import stable_seed
 from raycalib.lm.adapters import attach_lora
 from raycalib.lm.engines.memory import TokenBudget
@@ -101,7 +101,7 @@ class Tuner:
         self.validation = Validation(data.val, self.engine, self.objective, world, splits, self.hooks.say)
         self.left_out = self._rows_left_out(None if splits else TokenBudget(TOKENS_PER_PASS))
         self.last_checkpoint = 0 if self.state is None else self.state.step
-        self._asked, self._warning = time.monotonic(), False
+        self._asked, self._warning, self._stop = time.monotonic(), False, False
 
     def _engine(self, dtype: torch.dtype | None) -> TrainingEngine:
         """The engine, with weights and moments of the state that the run goes on from, if there is one."""
@@ -131,6 +131,7 @@ class Tuner:
 
         Raises:
             LossNotFiniteError: with the step, the rows and the last checkpoint.
+            StoppedError: its hooks said so; it goes on from there, if it is begun again.
             StorageError: a checkpoint cannot be written; those before it are intact.
         """
         state = self.state or TrainingState(step=0, best_step=0, best_nll=None, history=(), tensors={})
@@ -145,8 +146,10 @@ class Tuner:
             if done % self.settings.eval_every == 0 or last:
                 state = self._evaluated(state, done, sums)
             is_due = done % self.settings.checkpoint_every == 0 or last or done == self.branch
-            if is_due or (warning and not warned):
+            if is_due or (warning and not warned) or self._stop:
                 state = self._checkpointed(state, done)
+            if self._stop and not last:
+                raise StoppedError(done, self.settings.steps)
             if warning and not warned and self.world.is_first:
                 self.hooks.say(f"a worker is about to be taken away: checkpoint written at step {done}")
             warned = warning
@@ -183,7 +186,8 @@ class Tuner:
         query, divergence, tokens, asking = self.world.sum([mine.query, mine.divergence, n_tokens, float(due)])
         if asking:
             self._asked = time.monotonic()
-            self._warning = self.world.sum([float(self.hooks.checkpoint_now())])[0] > 0
+            told = [float(self.hooks.checkpoint_now()), float(self.world.is_first and self.hooks.stop(None))]
+            self._warning, self._stop = (told_by_one > 0 for told_by_one in self.world.sum(told))
         n_rows = self.settings.global_batch_size
         sums = StepSums(query / n_rows, divergence / n_rows, mine.grad_norm)
         finite = math.isfinite(query + divergence) and (sums.grad_norm is None or math.isfinite(sums.grad_norm))
@@ -230,6 +234,7 @@ class Tuner:
         figures, margin = self._figures(step, means)
         if self.world.is_first:
             self.hooks.observe(figures)
+        self._stop |= self.world.from_first(lambda: self.hooks.stop(figures))
         history = (*state.history, plain_figures(figures))
         if not figures.val_nll < (math.inf if state.best_nll is None else state.best_nll):
             return _with(state, history=history)

@@ -11,6 +11,7 @@ from raycalib.sources.facts.splits import TRAIN, VAL_SELECT
 from raycalib.sources.parts import WITHOUT_HEADER, QueryHeader, header_identity
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.storage import Location
+from raycalib.tuning.rungs import Rungs
 from raycalib.tuning.settings import OF_LENGTH, UNDECISIVE, TuningSettings
 from raycalib.tuning.trunk import Trunk
 
@@ -37,6 +38,7 @@ class TuneJob:
     query_header: QueryHeader = WITHOUT_HEADER
     cell: str = ""
     trunk: Trunk | None = None
+    rungs: Rungs | None = None
 
     @property
     def title(self) -> str:

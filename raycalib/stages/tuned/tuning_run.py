@@ -12,6 +12,7 @@ from raycalib.stages.output import StageError, StageOutput, finished
 from raycalib.stages.tuned.families import families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import share_out
+from raycalib.stages.tuned.stops import begin_again, why_stopped
 from raycalib.stages.tuned.train_run import run_train
 from raycalib.stages.tuned.trial_files import FAILURE
 from raycalib.stages.tuned.trial_run import run_trials
@@ -24,14 +25,21 @@ LINES_COME_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What became of the jobs, by their keys: each is tuned, or failed with its cause and remedy."""
+    """What became of the jobs, by their keys: each is tuned, or failed with its cause and remedy, or was stopped, which
+    has its reason among the failed.
+    """
 
     tuned: Mapping[str, StageOutput]
     failed: Mapping[str, str]
+    stopped: frozenset[str] = frozenset()
 
 
 def run_tuning(
-    jobs: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None = None
+    jobs: Sequence[TuneJob],
+    out: Location,
+    cluster: Cluster,
+    most_failed: int | None = None,
+    leave_stopped: bool = False,
 ) -> TuningResult:
     """Tunes the combos that are not finished, those that failed before among them; one cut off goes on from its
     last checkpoint. A combo that cannot be tuned does not keep the others from it.
@@ -41,8 +49,13 @@ def run_tuning(
         out: the run's directory.
         cluster: where they are tuned.
         most_failed: once more of them have failed, the others are not begun; None is no bound.
+        leave_stopped: those that were stopped stay so; else they go on.
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
+    if leave_stopped:
+        missing = [job for job in missing if not why_stopped(job.place)]
+    for job in missing:
+        begin_again(job.place)
     ended: Mapping[str, str] = {}
     if missing:
         for job in missing:
@@ -61,10 +74,11 @@ def run_tuning(
     for job in jobs:
         output = finished(job.place, job.key)
         if output is None:
-            failed[job.key] = _cause(job, ended.get(job.key, ""))
+            stopped = why_stopped(job.place)
+            failed[job.key] = f"stopped: {stopped}" if stopped else _cause(job, ended.get(job.key, ""))
         else:
             tuned[job.key] = replace(output, was_done=job not in missing)
-    return TuningResult(tuned, failed)
+    return TuningResult(tuned, failed, frozenset(job.key for job in jobs if why_stopped(job.place)) - tuned.keys())
 
 
 def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None) -> Mapping[str, str]:

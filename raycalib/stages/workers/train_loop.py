@@ -6,7 +6,7 @@ from typing import Any
 
 import ray.train
 
-from raycalib.errors import LossNotFiniteError, RaycalibError
+from raycalib.errors import LossNotFiniteError, RaycalibError, StoppedError
 from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device
 from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
@@ -37,6 +37,8 @@ def _train(config: dict[str, Any]) -> None:
         if not world.from_first(partial(is_settled, job, config["run"])):
             try:
                 tune(job, world, checkpoint_now=preemption_notice)
+            except StoppedError:  # all workers at once, and the first has left it in the job's place
+                pass
             except (RaycalibError, RuntimeError) as error:
                 if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
                     raise

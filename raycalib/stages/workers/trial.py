@@ -8,7 +8,7 @@ import ray
 from ray import tune as ray_tune
 from ray._private.state import state as ray_state
 
-from raycalib.errors import RaycalibError, StorageError
+from raycalib.errors import RaycalibError, StoppedError, StorageError
 from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device
 from raycalib.stages.lines.progress import say
@@ -47,6 +47,8 @@ def tune_trial(config: dict[str, Any], jobs: Sequence[TuneJob], use_gpu: bool, r
 def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
     try:
         _tune_within_memory(job, world)
+    except StoppedError:  # which it has left in its place
+        pass
     except StorageError:  # a store that did not answer may do so soon
         raise
     except (RaycalibError, RuntimeError) as error:

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from raycalib.errors import StoppedError
 from raycalib.lm.adapters import save_adapter
 from raycalib.lm.loading import chosen_dtype, load_tokenizer
 from raycalib.lm.window import context_window
@@ -12,6 +13,7 @@ from raycalib.secrets import hide_message
 from raycalib.stages.boards.hyperparameters import hyperparameters
 from raycalib.stages.output import finished
 from raycalib.stages.tuned.spent import Spending
+from raycalib.stages.tuned.stops import Stops, why_stopped
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING, VALIDATION, write_validation
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, base_model
@@ -45,6 +47,7 @@ def tune(
         base_models: of the process, which tunes one job after the other by itself; None loads the model for this job.
 
     Raises:
+        StoppedError: it was stopped on purpose; why is left in its place.
         RaycalibError: it cannot be tuned, and would fail again.
     """
     spending = Spending(job.place, world)
@@ -62,12 +65,14 @@ def tune(
         log.observe(figures)
         observe(figures)
 
+    stops = Stops(job)
     hooks = Hooks(
         observe=evaluated,
         observe_step=log.observe_step,
         say=log.say,
         show=log.show,
         checkpoint_now=checkpoint_now,
+        stop=stops.ask,
     )
     tuner = _tuner(job, world, model, tokenizer, data, hooks)
     if world.is_first and tuner.state:
@@ -76,6 +81,13 @@ def tune(
         state = tuner.run()
         if world.is_first:
             log.best(state.history, state.best_step)
+    except StoppedError as stopped:
+        if world.is_first:
+            stops.leave(stopped.step)
+            log.stopped(stopped.step, job.settings.steps, stops.reason)
+        if base_models is not None:
+            base_models.keep(job, tuner.release())
+        raise
     finally:
         spending.write()
         log.close()
@@ -154,8 +166,8 @@ def _leave_judged(job: TuneJob, tuner: Tuner, state: TrainingState) -> bool:
 
 
 def is_settled(job: TuneJob, run: str) -> bool:
-    """Whether a job is tuned, or cannot be, as an attempt of this run found."""
-    if finished(job.place, job.key) is not None:
+    """Whether a job is tuned, or is stopped, or cannot be tuned, as an attempt of this run found."""
+    if finished(job.place, job.key) is not None or why_stopped(job.place):
         return True
     return job.place.exists(FAILURE) and job.place.read_json(FAILURE).get("run") == run
 

@@ -72,6 +72,10 @@ class TuningLog:
         best = "no step with a finite loss" if best_nll is None else f"best val NLL {best_nll:.3f} at step {best_step}"
         end(f"{self.start} {steps} steps · {best} · {time.monotonic() - self._created:,.0f} s", self.start)
 
+    def stopped(self, step: int, steps: int, reason: str) -> None:
+        """The line that stays of a combo that is stopped before its end."""
+        end(f"{self.start} stopped at step {step} of {steps}: {reason}", self.start)
+
     def best(self, history: Sequence[Mapping[str, float | None]], best_step: int) -> None:
         """Writes the figures of the best of the evaluations, by which TensorBoard compares jobs."""
         if self.hyperparameters:
