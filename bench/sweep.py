@@ -1,18 +1,19 @@
 """A sweep of two combos against grids of single commands, by processor time.
 
-python bench/sweep.py                # about fifteen minutes on two cores
+python bench/sweep.py                # about twenty minutes on two cores
 
-Three ways to the same cells, each in a new directory, by whole commands:
-  plain grid    every trial by itself from questions on: jobs/full_pipeline.py with a directory of its own
-  shared grid   one jobs/tune.py for each trial, all into one directory: answers, labels, reference states are there
-  sweep         jobs/sweep.py
-Goals: processor seconds of the sweep at most a quarter of the plain grid's, and at most 0.6 of the shared grid's, with
-the same best validation NLL for each combo. Processor time is the machine's, so nothing else may run. Ends with one
-line of JSON.
+Four ways to the same cells, each in a new directory, by whole commands:
+  plain grid       every trial by itself from questions on: jobs/full_pipeline.py with a directory of its own
+  shared grid      one jobs/tune.py for each trial, all into one directory: answers, labels, reference states are there
+  sweep            jobs/sweep.py, with the grids' schedule (cosine)
+  sweep on trunks  jobs/sweep.py --tuning.schedule wsd, where trials of other lengths share their beginning
+Goals: processor seconds of a sweep at most a quarter of the plain grid's, and at most 0.6 of the shared grid's, with
+the same best validation NLL for each combo: zero lies within the 95 % interval of the difference to the plain grid's
+best trial, row by row. Processor time is the machine's, so nothing else may run. Ends with one line of JSON.
 """
 
 import argparse
-import csv
+from collections.abc import Callable
 from itertools import product
 import json
 from pathlib import Path
@@ -22,7 +23,13 @@ import tempfile
 import time
 from typing import Any
 
+import numpy as np
 import psutil
+
+from raycalib.stages.tuned.trial_files import read_validation
+from raycalib.storage import Location
+from raycalib.sweeps.trials import NORMAL_95
+from raycalib.tuning.temperature import fit_temperature
 
 ROOT = Path(__file__).parents[1]
 MODELS = ("llama2:7b", "mistral:7b")
@@ -52,18 +59,24 @@ def processor_seconds() -> float:
     return float(times.user + times.nice + times.system)
 
 
-def of_tuned(place: Path) -> dict[tuple[str, str, str], float]:
-    """The least validation NLL of each trial, by model, KL decay and steps."""
+Losses = dict[tuple[str, str, str], dict[str, float]]
+"""Of each trial, by model, KL decay and steps: a validation row's loss by its id, at the best step and temperature."""
+
+
+def of_tuned(place: Path) -> Losses:
+    """The losses of all trials below a directory."""
     found = {}
-    for training in place.rglob("tuned/*/training.json"):
-        manifest = json.loads((training.parent / "manifest.json").read_text())
-        settings = manifest["config"]["settings"]
-        key = (manifest["config"]["model"], f"{settings['kl_decay']:g}", str(settings["steps"]))
-        found[key] = float(json.loads(training.read_text())["best_nll"])
+    for path in place.rglob("tuned/*/manifest.json"):
+        config = json.loads(path.read_text())["config"]
+        rows, labels, margins = read_validation(Location(str(path.parent)))
+        scaled = np.asarray(fit_temperature(margins, labels).apply(margins), dtype=np.float64)
+        losses = np.logaddexp(0.0, np.where(labels == 1, -scaled, scaled))
+        key = (config["model"], f"{config['settings']['kl_decay']:g}", str(config["settings"]["steps"]))
+        found[key] = dict(zip(rows, losses.tolist(), strict=True))
     return found
 
 
-def plain_grid(folder: Path, rows: int) -> dict[tuple[str, str, str], float]:
+def plain_grid(folder: Path, rows: int) -> Losses:
     """Every trial by itself."""
     for model, kl_decay, steps in product(MODELS, KL_DECAYS, STEPS):
         cell = ["--tuning.kl-decay", kl_decay, "--tuning.steps", steps, "--models", model, "--methods", METHODS]
@@ -73,7 +86,7 @@ def plain_grid(folder: Path, rows: int) -> dict[tuple[str, str, str], float]:
     return of_tuned(folder)
 
 
-def shared_grid(folder: Path, rows: int) -> dict[tuple[str, str, str], float]:
+def shared_grid(folder: Path, rows: int) -> Losses:
     """Each trial by a command of its own, where what the others made is there."""
     for model, kl_decay, steps in product(MODELS, KL_DECAYS, STEPS):
         cell = ["--tuning.kl-decay", kl_decay, "--tuning.steps", steps, "--models", model]
@@ -81,15 +94,16 @@ def shared_grid(folder: Path, rows: int) -> dict[tuple[str, str, str], float]:
     return of_tuned(folder)
 
 
-def sweep(folder: Path, rows: int) -> dict[tuple[str, str, str], float]:
+def sweep(folder: Path, rows: int, *more: str) -> Losses:
     """All trials by one command."""
     axes = ["--axis", f"kl_decay={','.join(KL_DECAYS)}", "--axis", f"steps={','.join(STEPS)}"]
-    run("sweep", *flags(rows), "--models", *MODELS, *axes, "--methods", METHODS, "--out", str(folder))
-    with (folder / "sweep" / "leaderboard.csv").open(newline="") as file:
-        return {
-            (row["combo"].rpartition("/")[0], f"{float(row['kl_decay']):g}", row["steps"]): float(row["nll"])
-            for row in csv.DictReader(file)
-        }
+    run("sweep", *flags(rows), "--models", *MODELS, *axes, "--methods", METHODS, *more, "--out", str(folder))
+    return of_tuned(folder)
+
+
+def sweep_on_trunks(folder: Path, rows: int) -> Losses:
+    """The same where lengths share their beginning; evaluated as often as the shorter of the grids."""
+    return sweep(folder, rows, "--tuning.schedule", "wsd", "--tuning.eval-every", "8", "--tuning.checkpoint-every", "8")
 
 
 def main() -> None:
@@ -97,40 +111,63 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1000, help="training rows of each combo")
     rows = parser.parse_args().rows
     figures: dict[str, dict[str, float]] = {}
-    nll: dict[str, dict[tuple[str, str, str], float]] = {}
+    losses: dict[str, Losses] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for name, way in (("sweep", sweep), ("shared grid", shared_grid), ("plain grid", plain_grid)):
+        for name, way in WAYS.items():
             began, before = time.monotonic(), processor_seconds()
-            nll[name] = way(Path(temporary) / name, rows)
+            losses[name] = way(Path(temporary) / name, rows)
             figures[name] = {
                 "cpu_s": round(processor_seconds() - before, 1),
                 "wall_s": round(time.monotonic() - began, 1),
             }
             print(f"{name}: {figures[name]}", flush=True)
-    print(json.dumps(result(rows, figures, nll)))
+    print(json.dumps(result(rows, figures, losses)))
 
 
-def result(
-    rows: int, figures: dict[str, dict[str, float]], nll: dict[str, dict[tuple[str, str, str], float]]
-) -> dict[str, Any]:
-    """Ratios, and how far the ways' best NLLs are apart."""
-    best = {
-        name: {model: min(of for key, of in found.items() if key[0] == model) for model in MODELS}
-        for name, found in nll.items()
-    }
-    apart = max(abs(best[name][model] - best["sweep"][model]) for name in best for model in MODELS)
+WAYS: dict[str, Callable[[Path, int], Losses]] = {
+    "sweep on trunks": sweep_on_trunks,
+    "sweep": sweep,
+    "shared grid": shared_grid,
+    "plain grid": plain_grid,
+}
+
+
+def result(rows: int, figures: dict[str, dict[str, float]], losses: dict[str, Losses]) -> dict[str, Any]:
+    """Ratios, and how far the sweeps' best trials are from the plain grid's."""
     cpu = {name: of["cpu_s"] for name, of in figures.items()}
+    sweeps = [name for name in losses if name.startswith("sweep")]
     return {
         "bench": "sweep",
         "combos": len(MODELS),
-        "trials": len(nll["sweep"]),
+        "trials": {name: len(found) for name, found in losses.items()},
         "training_rows": rows,
         "figures": figures,
-        "ratio_to_plain_grid": round(cpu["sweep"] / cpu["plain grid"], 3),
-        "ratio_to_shared_grid": round(cpu["sweep"] / cpu["shared grid"], 3),
-        "best_nll": best["sweep"],
-        "best_nll_apart": round(apart, 9),
+        "ratio_to_plain_grid": {name: round(cpu[name] / cpu["plain grid"], 3) for name in sweeps},
+        "ratio_to_shared_grid": {name: round(cpu[name] / cpu["shared grid"], 3) for name in sweeps},
+        "best_nll": {name: {model: mean(best(losses[name], model)) for model in MODELS} for name in losses},
+        "best_nll_above_plain": {
+            name: {model: difference(best(losses[name], model), best(losses["plain grid"], model)) for model in MODELS}
+            for name in sweeps
+        },
     }
+
+
+def best(found: Losses, model: str) -> dict[str, float]:
+    """The losses of the model's best trial."""
+    return min((of for key, of in found.items() if key[0] == model), key=mean)
+
+
+def mean(of: dict[str, float]) -> float:
+    """NLL over the rows."""
+    return round(sum(of.values()) / len(of), 6)
+
+
+def difference(mine: dict[str, float], other: dict[str, float]) -> dict[str, Any]:
+    """How much larger the one's loss is, row by row: mean, its 95 % interval, and whether that holds zero."""
+    apart = np.array([mine[row] - other[row] for row in mine])
+    half = NORMAL_95 * apart.std(ddof=1) / np.sqrt(len(apart))
+    low, high = apart.mean() - half, apart.mean() + half
+    return {"mean": round(apart.mean(), 6), "interval": [round(low, 6), round(high, 6)], "same": bool(low <= 0 <= high)}
 
 
 if __name__ == "__main__":
