@@ -83,9 +83,8 @@ def with_lora(base: Any) -> tuple[Any, list[nn.Parameter]]:
 def tune(base: Any, rows: list[Row], no_yes: list[int], steps: int) -> tuple[Any, list[float]]:
     """3. Tune: loss = mean of -log P(label | query) + kl_decay * sum over target tokens of JSD(base, tuned)."""
     tuned, weights = with_lora(base)
-    optimizer = torch.optim.AdamW(weights, lr=LR, weight_decay=WEIGHT_DECAY)
+    optimizer, losses = torch.optim.AdamW(weights, lr=LR, weight_decay=WEIGHT_DECAY), list[float]()
     passes = [np.random.default_rng([SEED, n]).permutation(len(rows)) for n in range(steps * BATCH // len(rows) + 1)]
-    losses: list[float] = []
     for step in range(steps):
         batch = [rows[index] for index in np.concatenate(passes)[step * BATCH : (step + 1) * BATCH]]
         # This part of the loss teaches to tell right from wrong …
@@ -96,8 +95,7 @@ def tune(base: Any, rows: list[Row], no_yes: list[int], steps: int) -> tuple[Any
         p, q = (logits_at(model, told, at).log_softmax(dim=-1) for model in (base, tuned))
         m = torch.logaddexp(p, q) - math.log(2)
         divergence = (p.exp() * (p - m) + q.exp() * (q - m)).sum() / 2 / BATCH
-        loss = query_loss + KL_DECAY * divergence
-        loss.backward()
+        (loss := query_loss + KL_DECAY * divergence).backward()
         nn.utils.clip_grad_norm_(weights, MAX_NORM)
         optimizer.param_groups[0]["lr"] = LR * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
         optimizer.step()
@@ -133,6 +131,8 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=1024, help="questions of each split, at most (1024)")
     parser.add_argument("--steps", type=int, default=120, help="optimizer steps, of 32 rows each (120)")
     given = parser.parse_args()
+    if given.rows < BATCH or given.steps < 1:
+        parser.error(f"--rows is at least {BATCH}, a step's, and --steps at least 1")
     path = find_model("llama2:7b", EMBEDDED_ROOT).path
     tokenizer = AutoTokenizer.from_pretrained(path, pad_token="</s>")
     base = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)

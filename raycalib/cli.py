@@ -265,6 +265,7 @@ def run_job(main: Callable[[Sequence[str]], None], *, quiet: bool = False) -> No
                 main(sys.argv[1:])
             finally:
                 CONSOLE.leave()
+                sys.stdout.flush()  # of --help too, whose reader may be gone
     except RaycalibError as error:
         print(f"error: {printable_line(hide_message(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(INCOMPLETE if isinstance(error, IncompleteError) else BAD_INPUT)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raycalib.config import PipelineConfig
-from raycalib.errors import ConfigError, DataError
+from raycalib.errors import ConfigError, DataError, IncompleteError
 from raycalib.reports import print_summary
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
@@ -31,6 +31,7 @@ def joined_report(
 
     Raises:
         DataError: a directory holds no run, or what it names is gone.
+        IncompleteError: there are holes; the page is there all the same.
     """
     places = [Location(run).absolute() for run in runs]
     target = Location(out).absolute() if out else places[0] / JOINED
@@ -53,6 +54,12 @@ def joined_report(
     )
     print_summary(summary, holes=shown["holes"])
     say(f"Report: {target.uri}/index.html")
+    if holes := shown["holes"]:
+        first = holes[0]
+        raise IncompleteError(
+            f"incomplete: {len(holes)} holes, the first of them {first['model']}/{first['style']} ({first['reason']}); "
+            "the command of its run tries again, and then this one"
+        )
     return summary
 
 

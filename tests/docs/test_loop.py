@@ -260,3 +260,11 @@ def test_the_table_shows_both_models_before_and_after_scaling(loop: SimpleNamesp
             line = next(lines)
             assert line.startswith(name)
             assert [float(cell) for cell in line.removeprefix(name).split()] == pytest.approx(expected, abs=6e-4)
+
+
+@pytest.mark.parametrize("flag", ["--rows=0", "--rows=31", "--steps=0"])
+def test_too_few_rows_or_steps_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run_loop(flag)
+    assert stop.value.code == 2
+    assert "--rows is at least 32, a step's, and --steps at least 1" in capsys.readouterr().err

@@ -79,6 +79,8 @@ def test_two_models_of_which_one_is_not_there_then_diverges_then_is_whole(tmp_pa
     assert "or choose another --model-root" in hole["reason"]
     assert "has no directory" in (out / "report" / "index.html").read_text()
     first, llamas = summary(out), directories(out)
+    said = run_job("report", "--run", str(out), code=3)
+    assert "error: incomplete: 1 holes, the first of them mistral:7b/oe (model: 'mistral:7b' has no directory" in said
 
     run_job("full_pipeline", *command, "--skip", "mistral:7b/oe")
     assert (holes(out), summary(out), directories(out)) == ([], first, llamas)
