@@ -39,7 +39,7 @@ def trials_at_once(room: Room, n_begun: int, workers: int, cpus: float, gpus: in
 
     Args:
         room: where they run.
-        n_begun: trials that are begun together.
+        n_begun: trials that are begun together; those of other lengths that share a trunk count as one.
         workers: of each.
         cpus, gpus: of each worker.
         in_rounds: there are more, which are begun once these are over.
@@ -47,7 +47,7 @@ def trials_at_once(room: Room, n_begun: int, workers: int, cpus: float, gpus: in
     Returns:
         0 where this machine cannot hold one.
     """
-    few = f"Optuna asks for {n_begun} at a time" if in_rounds else f"{n_begun} trials in all"
+    few = f"Optuna asks for {n_begun} at a time" if in_rounds else f"{n_begun} in all that do not wait for one another"
     needs = f"{workers * cpus:g} CPU" + (f", {workers * gpus} GPU" if gpus else "")
     if room.is_joined:
         most = room.most // workers

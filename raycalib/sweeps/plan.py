@@ -16,7 +16,7 @@ from raycalib.sweeps.cells import Cell
 from raycalib.sweeps.config import SweepConfig, n_begun_of, n_trials_of, price_of
 from raycalib.sweeps.cost_plan import Flops, model_flops
 from raycalib.sweeps.gpu_prices import GpuPrice
-from raycalib.sweeps.trunks import computed_steps
+from raycalib.sweeps.trunks import computed_steps, n_one_after_another
 
 SHOWN = 12
 EXAMPLE_GPUS = 8
@@ -33,14 +33,16 @@ def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
     """
     n_trials = n_trials_of(config.sweep, cells)
     n_begun = n_begun_of(config.sweep, cells)
-    workers = _workers(config, n_begun)
+    workers = _workers(config, min(n_begun, n_one_after_another(cells)))
     each = (workers, config.ray.cpus_per_worker, config.ray.gpus_per_trainer)
-    cap = trials_at_once(_room(config), n_begun, *each, in_rounds=n_begun < n_trials)
+    in_rounds = n_begun < n_trials
+    at_once = n_begun if in_rounds else min(n_begun, n_one_after_another(cells))
+    cap = trials_at_once(_room(config), at_once, *each, in_rounds=in_rounds)
     return [
         *_trial_lines(config, cells, n_trials),
         *_cost_lines(config, cells, n_trials, (cap.n or 0) * workers * config.ray.gpus_per_trainer),
         _cap_line(cap),
-        _head_line(config, workers, cap, n_begun),
+        _head_line(config, workers, cap, at_once),
         "",
         *run_plan_lines(config.run_config(cells)),
     ]

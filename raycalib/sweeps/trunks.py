@@ -15,7 +15,16 @@ def computed_steps(cells: Sequence[Cell]) -> list[int]:
     """
     computed, left = {}, dict[object, int]()
     for cell in sorted(cells, key=lambda cell: (branch_step(cell.settings), cell.settings.steps)):
-        trunk = cell.combo, cell.seed, replace(cell.settings, steps=1, decay_share=1.0)
+        trunk = _trunk(cell)
         computed[cell] = cell.settings.steps - left.get(trunk, 0)
         left[trunk] = branch_step(cell.settings)
     return [computed[cell] for cell in cells]
+
+
+def n_one_after_another(cells: Sequence[Cell]) -> int:
+    """How many groups of cells there are whose cells follow one another: those that share a trunk, or one alone."""
+    return len({_trunk(cell) if cell.settings.schedule == "wsd" else cell for cell in cells})
+
+
+def _trunk(cell: Cell) -> tuple[object, ...]:
+    return cell.combo, cell.seed, replace(cell.settings, steps=1, decay_share=1.0)

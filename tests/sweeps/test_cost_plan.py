@@ -53,7 +53,7 @@ def test_states_are_needed_of_the_rows_that_are_read() -> None:
         ({}, (100, 1, 8.0, 1), 2, "8 CPU, 1 GPU each, and this machine has 16 CPUs"),
         ({}, (100, 2, 1.0, 1), 2, "2 CPU, 2 GPU each, and this machine has 4 GPUs"),
         ({}, (100, 1, 2.0, 0), 8, "2 CPU each, and this machine has 16 CPUs"),
-        ({}, (3, 1, 1.0, 1), 3, "3 trials in all"),
+        ({}, (3, 1, 1.0, 1), 3, "3 in all that do not wait for one another"),
         ({"most": 2, "is_said": True}, (100, 1, 1.0, 1), 2, "--workers 2"),
         ({"gpus": 0}, (9, 1, 1.0, 1), 0, "1 CPU, 1 GPU are needed, and this machine has 0 GPUs; start it on a cluster"),
         (

@@ -132,3 +132,17 @@ def test_the_small_sweep_of_twelve_combos_is_on_the_embedded_models(capsys: pyte
     assert said.startswith("48 trials: 4 of each of 12 combos (kl_decay=0 steps=80; ")
     main(["--recipe=sweep12-demo", "--models", "llama2:7b", "--axis", "steps=8,12", "--plan"])
     assert capsys.readouterr().out.startswith("4 trials: 2 of each of 2 combos (steps=8; steps=12)")
+
+
+def test_lengths_of_a_trunk_are_not_at_work_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wsd = ["--axis", "steps=500,1000,2000,4000,8000", "--axis", "kl_decay=0,1", "--combos", "llama2:*/oe"]
+    said = of_eight_gpus(monkeypatch, capsys, *wsd, "--ray.train-workers", "1", "--tuning.schedule", "wsd")
+    assert "trials at once: 8 (8 in all that do not wait for one another)" in said, (
+        "40 cells, four combos of two trunks"
+    )
+    said = of_eight_gpus(
+        monkeypatch, capsys, *wsd, "--ray.train-workers", "2", "--tuning.schedule", "wsd", "--combos", "llama2:7b/oe"
+    )
+    assert "trials at once: 2 (2 in all that do not wait for one another)" in said

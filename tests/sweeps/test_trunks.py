@@ -2,7 +2,7 @@
 
 from raycalib.sweeps.axes import parse_axes
 from raycalib.sweeps.cells import Cell, grid
-from raycalib.sweeps.trunks import computed_steps
+from raycalib.sweeps.trunks import computed_steps, n_one_after_another
 from raycalib.tuning.settings import TuningSettings
 
 
@@ -22,6 +22,11 @@ def test_cells_that_differ_in_more_share_nothing() -> None:
     for axis in ("lr=1e-4,2e-4", "seed=1,2", "kl_decay=0,1", "train_rows=200,all", "method=lora,lora_prompt"):
         found = cells("wsd", axis)
         assert computed_steps(found) == [5000] * 4
+
+
+def test_cells_of_a_trunk_follow_one_another() -> None:
+    assert n_one_after_another(cells("wsd", "steps=50,10,100", "kl_decay=0,1")) == 2 * 2
+    assert n_one_after_another(cells("cosine", "steps=50,10,100", "kl_decay=0,1")) == 2 * 2 * 3
 
 
 def test_cosines_share_nothing() -> None:
