@@ -108,6 +108,8 @@ def test_all_problems_are_named_at_once() -> None:
         ("gpus_per_worker", -0.5, "ray.gpus_per_worker: -0.5 is not allowed; at least 0"),
         ("cpus_per_worker", 0.0, "ray.cpus_per_worker: 0.0 is not allowed; above 0"),
         ("train_workers", -1, "ray.train_workers: -1 is not allowed; at least 0"),
+        ("silent_for_s", 0, "ray.silent_for_s: 0 is not allowed; above 0"),
+        ("silent_for_s", float("nan"), "ray.silent_for_s: nan is not allowed; above 0"),
         ("wait_for_nodes_s", 0, "ray.wait_for_nodes_s: 0 is not allowed; above 0"),
     ],
 )

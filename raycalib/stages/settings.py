@@ -20,6 +20,8 @@ class RaySettings:
         max_workers: actors that a pool may grow to while nodes join; 0 is as many as the cluster holds, and on a joined
             cluster up to 64 as it grows, one per shard at most. Pools that are at work at once share them.
         wait_for_nodes_s: so long a stage waits for a cluster that has yet to grow to what one worker needs.
+        silent_for_s: of a trial from which nothing has come for so long it is said, and again each time as long again;
+            signs of life come every 2 s while it computes, but none while a model is loaded.
         gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
             Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.
         cpus_per_worker: CPUs of one actor or trainer.
@@ -32,6 +34,7 @@ class RaySettings:
     min_workers: int = 1
     max_workers: int = 0
     wait_for_nodes_s: float = 900.0
+    silent_for_s: float = 600.0
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 1.0
     train_workers: int = 0
@@ -64,7 +67,8 @@ class RaySettings:
             )
         if self.cpus_per_worker <= 0:
             problems.append(f"ray.cpus_per_worker: {self.cpus_per_worker} is not allowed; above 0")
-        if not 0 < self.wait_for_nodes_s < math.inf:
-            problems.append(f"ray.wait_for_nodes_s: {self.wait_for_nodes_s} is not allowed; above 0")
+        for name in ("wait_for_nodes_s", "silent_for_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                problems.append(f"ray.{name}: {getattr(self, name)} is not allowed; above 0")
         if problems:
             raise ConfigError("; ".join(problems))

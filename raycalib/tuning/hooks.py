@@ -31,6 +31,7 @@ class Hooks:
         observe_step: is given those of every ``log_every``-th step.
         say: is given remarks, a line each.
         show: is given what goes on at the moment, before the first step.
+        alive: is called before each pass over rows, of whatever kind.
         checkpoint_now: whether this worker will soon be gone; all workers ask after the same step, every few seconds.
         stop: whether to write a checkpoint and end before the last step; is given the figures of an evaluation after
             each, and None every few seconds.
@@ -40,5 +41,6 @@ class Hooks:
     observe_step: Callable[[StepFigures], None] = lambda figures: None
     say: Callable[[str], None] = lambda line: None
     show: Callable[[str], None] = lambda line: None
+    alive: Callable[[], None] = lambda: None
     checkpoint_now: Callable[[], bool] = lambda: False
     stop: Callable[[TuningProgress | None], bool] = lambda figures: False

@@ -88,6 +88,8 @@ class Tuner:
         self.peft_model = None if settings.method == "probe" else attach_lora(model, settings.lora, seed)
         labels, head = query_label_tokens(tokenizer), _new_head(model, settings, seed)
         self.objective = CalibrationObjective(model, labels, settings.kl_weight, settings.kl_kind, head)
+        if world.is_first:
+            self.objective.register_forward_pre_hook(lambda *_: self.hooks.alive())
         if settings.gradient_checkpointing:
             _checkpoint_gradients(model)
         of_states = dtype_of_states(settings.reference_dtype, dtype or model.dtype)

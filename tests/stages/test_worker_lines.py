@@ -14,6 +14,7 @@ from ray._private import ray_logging
 from raycalib.console import Console
 from raycalib.run_logs import RunLogs
 from raycalib.stages.lines import worker_lines
+from raycalib.stages.lines.beats import Beats, Doing
 from raycalib.stages.lines.worker_lines import MARK, WorkerLines
 from raycalib.storage import Location
 from tests.jobs.processes import kill_family, wait_for
@@ -142,7 +143,23 @@ def test_in_a_ray_that_others_started_their_lines_go_on_to_where_they_went(
     assert stream.getvalue() == "ours\n"
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"kind": "quit", "text": "x"}', '{"kind": "say"}', "7"])
+def test_signs_of_life_are_taken_and_neither_shown_nor_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, logs, beats, told = io.StringIO(), RunLogs(), Beats(), io.StringIO()
+    logs.keep_in(Location(str(tmp_path)))
+    monkeypatch.setattr(worker_lines.sys, "stdout", told)
+    worker_lines.tell("beat", Doing(at="step 3/9").text, "k")
+    WorkerLines(Console(stream), logs, beats).take(batch("before", *told.getvalue().splitlines()))
+    beat = beats.of("k")
+    assert beat is not None
+    assert (beat.doing.at, beat.pid, beat.ip) == ("step 3/9", "7", "10.0.0.1")
+    assert stream.getvalue() == ""
+    assert kept(tmp_path).splitlines() == ["process 7 10.0.0.1: before"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"kind": "beat", "text": "{}", "key": "k"}', "{", "[]", '{"kind": "quit", "text": "x"}', '{"kind": "say"}', "7"],
+)
 def test_what_only_looks_like_a_line_of_ours_is_kept(line: str, taken: Any, tmp_path: Path) -> None:
     lines, stream, _ = taken
     lines.take(batch(MARK + line))

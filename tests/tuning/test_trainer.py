@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Callable
 import copy
 from dataclasses import replace
+from itertools import groupby, pairwise
 import math
 from pathlib import Path
 
@@ -130,6 +131,22 @@ def test_dropout_is_at_work_in_these_runs(tiny_llama: TinyLlama, tmp_path: Path,
     without = make_tuner(tiny_llama, Location(str(tmp_path)), settings).run()
     moved = [name for name in uninterrupted.tensors if name.startswith("weight/")]
     assert any(not torch.allclose(without.tensors[name], uninterrupted.tensors[name], atol=1e-5) for name in moved)
+
+
+def test_each_pass_of_states_steps_and_evaluations_is_a_sign_of_life(tiny_llama: TinyLlama, tmp_path: Path) -> None:
+    seen = list[str]()
+    hooks = Hooks(
+        alive=lambda: seen.append("pass"),
+        show=lambda line: seen.append("states"),
+        observe=lambda figures: seen.append("evaluated"),
+        observe_step=lambda figures: seen.append("step"),
+    )
+    make_tuner(tiny_llama, Location(str(tmp_path)), replace(SETTINGS, log_every=1), hooks=hooks).run()
+    told = [(what, len(list(of_it))) for what, of_it in groupby(seen)]
+    after = [*["step"] * 3, "evaluated"]
+    assert [what for what, _ in told[1::2]] == ["states", *after, *after, "step", "evaluated"]
+    assert {what for what, _ in told[::2]} == {"pass"}, "before each of them there are passes"
+    assert all(n >= 3 for (_, n), (then, _) in pairwise(told) if then == "step"), "five rows, two in a pass"
 
 
 def test_a_finished_run_does_nothing_more(tiny_llama: TinyLlama, tmp_path: Path) -> None:

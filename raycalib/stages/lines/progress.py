@@ -34,6 +34,12 @@ def end(text: str, key: str = "") -> None:
         CONSOLE.end(text, key)
 
 
+def beat(text: str, key: str) -> None:
+    """A sign of life of the worker's job of that key, which is never shown as a line; see ``beats``."""
+    if in_worker():
+        tell("beat", text, key)
+
+
 class ShardProgress:
     """One line that goes on: shards and rows done, rates, padding, time left.
 

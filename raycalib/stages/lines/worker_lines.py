@@ -18,8 +18,9 @@ from ray._private import worker as ray_worker
 
 from raycalib.console import CONSOLE, Console
 from raycalib.run_logs import RUN_LOGS, RunLogs
+from raycalib.stages.lines.beats import BEATS, Beats
 
-Kind = Literal["say", "show", "end"]
+Kind = Literal["say", "show", "end", "beat"]
 MARK = "raycalib-line:"
 RAYS_HANDLER, OUR_HANDLER = "ray_print_logs", "raycalib"
 EVENT = ":event_summary:"
@@ -42,6 +43,12 @@ def in_worker() -> bool:
     return ray.is_initialized() and ray.get_runtime_context().worker.mode == ray.WORKER_MODE
 
 
+def lines_come() -> bool:
+    """Whether Ray brings this process what its workers print; who started Ray may have told it not to."""
+    thread = getattr(ray_worker.global_worker, "logger_thread", None)
+    return thread is not None and thread.is_alive()
+
+
 def tell(kind: Kind, text: str, key: str = "") -> None:
     """Sends a line to the driver's console.
 
@@ -54,8 +61,8 @@ def tell(kind: Kind, text: str, key: str = "") -> None:
 class WorkerLines:
     """Takes what Ray brings of the workers of this driver's job."""
 
-    def __init__(self, console: Console = CONSOLE, logs: RunLogs = RUN_LOGS) -> None:
-        self.console, self.logs = console, logs
+    def __init__(self, console: Console = CONSOLE, logs: RunLogs = RUN_LOGS, beats: Beats = BEATS) -> None:
+        self.console, self.logs, self.beats = console, logs, beats
         self._others_are_shown = False
         self._ended: set[str] = set()
         self._lock = threading.Lock()
@@ -88,7 +95,10 @@ class WorkerLines:
         """One batch of lines of one process; ``ignore_prefix`` is Ray's."""
         kept, others = list[str](), list[str]()
         for line in data["lines"]:
-            ours = self._shown(line.removeprefix(MARK)) if line.startswith(MARK) and not data["is_err"] else None
+            is_marked = line.startswith(MARK) and not data["is_err"]
+            if is_marked and self._is_beat(line.removeprefix(MARK), data):
+                continue
+            ours = self._shown(line.removeprefix(MARK)) if is_marked else None
             kept.append(line if ours is None else ours)
             if ours is None:
                 others.append(line)
@@ -109,6 +119,17 @@ class WorkerLines:
                 if all(any(ended.startswith(text) for ended in self._ended) for text in texts):
                     return
             time.sleep(POLL_S)
+
+    def _is_beat(self, marked: str, data: Mapping[str, Any]) -> bool:
+        """Whether it is a sign of life, once it is taken: neither shown nor kept."""
+        try:
+            record = json.loads(marked)
+            if record["kind"] != "beat":
+                return False
+            self.beats.take(str(record["key"]), record["text"], str(data.get("pid", "")), str(data.get("ip", "")))
+        except (ValueError, KeyError, TypeError):
+            return False
+        return True
 
     def _shown(self, marked: str) -> str | None:
         """The text of a line of ours, once it is shown."""

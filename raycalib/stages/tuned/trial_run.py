@@ -20,6 +20,7 @@ from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
+from raycalib.stages.tuned.silent import SilentTrials
 from raycalib.stages.tuned.trial_together import tune_together
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.tuned.waiting import WaitingForRoom
@@ -77,6 +78,7 @@ def run_trials(
             callbacks=[
                 WaitingForRoom(cluster.settings.wait_for_nodes_s, partial(_lack, cluster.settings)),
                 WatchedTrials(jobs, name, most_failed),
+                SilentTrials(jobs, cluster.settings.silent_for_s),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them
             verbose=0,

@@ -17,6 +17,7 @@ from raycalib.stages.tuned.stops import Stops, why_stopped
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING, VALIDATION, write_validation
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, base_model
+from raycalib.stages.workers.pulse import Pulse
 from raycalib.stages.workers.tuning_log import TuningLog
 from raycalib.stages.workers.tuning_rows import check_classes, count_lines, tuning_data
 from raycalib.storage import Manifest, write_manifest
@@ -50,12 +51,13 @@ def tune(
         StoppedError: it was stopped on purpose; why is left in its place.
         RaycalibError: it cannot be tuned, and would fail again.
     """
-    spending = Spending(job.place, world)
+    spending, pulse = Spending(job.place, world), Pulse(job.key if world.is_first else "")
+    pulse.begin("loading the model")
     tokenizer = load_tokenizer(job.model)
     model = base_model(job, world) if base_models is None else base_models.take(job, world)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
     data, counts = tuning_data(job, tokenizer, max_tokens)
-    log = TuningLog(job.place, job.title, hyperparameters(job) if world.is_first else None)
+    log = TuningLog(job.place, job.title, hyperparameters(job) if world.is_first else None, pulse)
     if world.is_first:
         _begin(job, log, counts)
     check_classes(data, counts, job)
@@ -71,6 +73,7 @@ def tune(
         observe_step=log.observe_step,
         say=log.say,
         show=log.show,
+        alive=pulse.beat,
         checkpoint_now=checkpoint_now,
         stop=stops.ask,
     )
