@@ -26,6 +26,7 @@ from raycalib.stages.pools.room import (
     workers_that_fit,
 )
 from raycalib.stages.pools.shares import Shares
+from raycalib.stages.seen_by_nodes import check_seen
 from raycalib.stages.settings import MOST_BY_ITSELF, RaySettings
 from raycalib.storage import Location
 
@@ -55,11 +56,16 @@ class Cluster:
         self.at_once, self.chains = at_once, 0
         self._connected_here = self._started_here = False
         self.groups_before = frozenset[str]()
+        self._asked = set[str]()
         self._lock = Lock()
         self._shares = Shares(self.shares)
 
     def connect(self) -> None:
-        """Joins or starts Ray; does nothing the second time."""
+        """Joins or starts Ray, and sees that nodes that are new have the run's directory.
+
+        Raises:
+            ConfigError: there is no cluster at the address, or one of its nodes does not see the directory.
+        """
         check_stopped()
         in_first_thread(self._connect)
 
@@ -69,6 +75,7 @@ class Cluster:
             if not ray.is_initialized():
                 self._start()
                 self.groups_before = groups_now()
+            self._check_out()
 
     def _set_up(self) -> None:
         """A Dataset copies Ray Data's settings when it is made: all of them are set here, before any is."""
@@ -80,6 +87,20 @@ class Cluster:
         if self.out is not None:
             RUN_LOGS.keep_in(self.out)
         WORKER_LINES.follow(others_are_shown=ray.is_initialized() and not self._connected_here)
+
+    def _check_out(self) -> None:
+        """Has each node of a cluster of several looked for the run's directory once, those that have joined since too.
+
+        Raises:
+            ConfigError: one does not see it.
+        """
+        if self.out is None:
+            return
+        there = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+        new = {node: address for node, address in there.items() if node not in self._asked}
+        if new and len(there) > 1:
+            check_seen(self.out, new)
+        self._asked |= new.keys()
 
     def _start(self) -> None:
         address = self.settings.address or os.environ.get("RAY_ADDRESS") or "local"
