@@ -5,7 +5,7 @@ lines now and then, at growing distances and by turns, so that a run of an hour 
 minutes, however many stages are at work at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 import os
 import sys
 import threading
@@ -21,6 +21,8 @@ ERASE = "\r\x1b[K"
 ERASE_ABOVE = "\x1b[1A\x1b[K"
 DRAW_EVERY_S = 0.1
 FIRST_S, GROWTH, LONGEST_S = 10.0, 0.5, 600.0
+Draw = Callable[[int, int], Sequence[str]]
+"""From columns and lines that there is room for to the lines of a table."""
 
 
 class Console:
@@ -34,6 +36,8 @@ class Console:
         """The lines that are replaced, by key, in the order in which they came."""
         self._turns: dict[str, float] = {}
         """When each of them was last said, where nothing can be replaced."""
+        self._table: Draw | None = None
+        self._in_table: Collection[str] = ()
         self._n_drawn = 0
         self._drawn_at = -DRAW_EVERY_S
         self._started = self._last = clock()
@@ -49,7 +53,7 @@ class Console:
         with self._lock:
             now = self._clock()
             self._live[key] = printable_line(hide_message(text))
-            if self._is_terminal():
+            if self.is_terminal:
                 if now - self._drawn_at >= DRAW_EVERY_S:
                     self._drawn_at = now
                     self._write(f"{self._erased() or ERASE}{self._drawn()}")
@@ -71,15 +75,38 @@ class Console:
             texts = [self._fitting(self._live[name]) for name in keys]
             for name in keys:
                 self._forget(name)
-            if self._is_terminal() and texts:
+            if self.is_terminal and texts:
                 erased = self._erased()
                 self._write("".join([erased or ERASE, *(f"{text}\n" for text in texts), self._drawn()]))
+
+    def table(self, draw: Draw, instead_of: Collection[str]) -> None:
+        """On a terminal, a table below the other lines until ``end_table``, drawn anew with each of them.
+
+        Args:
+            draw: gives its lines; at the next call another takes its place.
+            instead_of: keys of lines that are not drawn meanwhile.
+        """
+        with self._lock:
+            if self.is_terminal:
+                self._table, self._in_table = draw, instead_of
+                self._write(f"{self._erased() or ERASE}{self._drawn()}")
+
+    def end_table(self) -> None:
+        """Removes the table, and the lines that it was drawn instead of."""
+        with self._lock:
+            if self._table is not None:
+                for key in self._in_table:
+                    self._forget(key)
+                self._table, self._in_table = None, ()
+                self._write(f"{self._erased() or ERASE}{self._drawn()}")
 
     @property
     def _stream(self) -> TextIO:
         return self._given or sys.stdout
 
-    def _is_terminal(self) -> bool:
+    @property
+    def is_terminal(self) -> bool:
+        """Whether lines can be replaced."""
         return self._stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def _forget(self, key: str) -> None:
@@ -93,11 +120,15 @@ class Console:
 
     def _drawn(self) -> str:
         """The lines that are replaced, no more than the terminal holds: what has left it above could not be erased."""
-        if not self._is_terminal():
+        if not self.is_terminal:
             return ""
-        texts, most = list(self._live.values()), max(1, self._size().lines - 1)
-        if len(texts) > most:
-            texts = [*texts[: most - 1], f"  … and {len(texts) - most + 1} more"]
+        most = max(1, self._size().lines - 1)
+        texts = [text for key, text in self._live.items() if self._table is None or key not in self._in_table]
+        for_texts = most if self._table is None else max(1, most // 2)
+        if len(texts) > for_texts:
+            texts = [*texts[: for_texts - 1], f"  … and {len(texts) - for_texts + 1} more"]
+        if self._table is not None:
+            texts += list(self._table(self._size().columns - 1, most - len(texts)))[: most - len(texts)]
         self._n_drawn = len(texts)
         return "\n".join(self._fitting(text) for text in texts)
 

@@ -179,6 +179,65 @@ def test_more_lines_than_a_terminal_holds_leave_no_rests(n_lines: int, monkeypat
     assert on_screen(terminal) == ["x"] * 7 + [""]
 
 
+def test_a_table_takes_the_place_of_lines_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Console, "_size", lambda self: os.terminal_size((40, 10)))
+    clock, terminal = Clock(), Terminal()
+    console = Console(terminal, clock)
+    console.show("tune a: step 1", "a")
+    console.show("answers: 1/3", "other")
+    given = list[tuple[int, int]]()
+
+    def draw(columns: int, lines: int) -> list[str]:
+        given.append((columns, lines))
+        return ["trial  step", f"a      {len(given)}"]
+
+    console.table(draw, {"a", "b"})
+    assert on_screen(terminal) == ["answers: 1/3", "trial  step", "a      1"]
+    assert given == [(39, 8)]
+    clock.now += 1
+    console.show("tune b: step 7", "b")
+    console.say("a remark")
+    assert on_screen(terminal) == ["a remark", "answers: 1/3", "trial  step", "a      3"]
+    console.end("tune a: done", "a")
+    assert on_screen(terminal) == ["a remark", "tune a: done", "answers: 1/3", "trial  step", "a      4"]
+    console.end_table()
+    assert on_screen(terminal) == ["a remark", "tune a: done", "answers: 1/3"]
+    console.end_table()
+    console.end("answers: 3/3", "other")
+    assert on_screen(terminal) == ["a remark", "tune a: done", "answers: 3/3", ""]
+
+
+@pytest.mark.parametrize("n_lines", [1, 2, 3, 6])
+def test_a_table_never_leaves_the_terminal(n_lines: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(Console, "_size", lambda self: os.terminal_size((20, n_lines)))
+    terminal = Terminal()
+    console = Console(terminal, Clock())
+    for number in range(4):
+        console.show(f"answers {number}", str(number))
+    console.table(lambda columns, lines: ["trial and step of more than twenty columns"] * 9, ())
+    console.table(lambda columns, lines: ["trial"] * lines, ())
+    assert 1 <= len(on_screen(terminal)) <= max(1, n_lines - 1)
+    assert all(len(line) < 20 for line in on_screen(terminal))
+    console.end_table()
+    console.say("next")
+    assert on_screen(terminal)[0] == "next"
+
+
+@pytest.mark.parametrize("dumb", [False, True])
+def test_in_a_pipe_there_is_no_table_and_lines_come_as_without(dumb: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb" if dumb else "xterm")
+    clock, stream = Clock(), Terminal() if dumb else io.StringIO()
+    console = Console(stream, clock)
+    for second in range(21):
+        clock.now = float(second)
+        console.table(lambda columns, lines: ["trial"], {"a"})
+        console.show(f"tune a: {second}", "a")
+    console.end_table()
+    assert stream.getvalue().splitlines() == ["tune a: 10", "tune a: 20"]
+
+
 def test_in_a_pipe_the_stages_under_way_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, stream = Clock(), io.StringIO()
     console = Console(stream, clock)

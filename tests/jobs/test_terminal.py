@@ -83,7 +83,11 @@ def test_on_a_terminal_a_line_of_each_stage_is_left(tmp_path: Path) -> None:
         assert match[1] == match[2]
         assert len(re.findall(f"{stage}{SETS}: ", stream)) > 2, "it was updated in place"
     assert len([line for line in lines if "best val NLL" in line]) == 2
-    assert "step 16/24" in stream or "step 10/24" in stream
+    assert re.search(r"\n  trial +combo +title +step +loss +val NLL +tokens/s +left\r", stream), (
+        "a table while it tunes"
+    )
+    assert re.search(r"  [0-9a-f]{8}  llama2:7b/(oe|choice) +lora_prompt +\d+/24 ", stream)
+    assert "  2 at work · " in stream
     check_logs(tmp_path / "run")
 
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ray import tune
 
+from raycalib.console import CONSOLE
 from raycalib.errors import StorageError
 from raycalib.run_logs import RUN_LOGS
 from raycalib.secrets import hide_message
@@ -18,6 +19,7 @@ from raycalib.stages.output import StageError
 from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
+from raycalib.stages.tuned.live_table import LiveTable
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
 from raycalib.stages.tuned.silent import SilentTrials
@@ -79,6 +81,7 @@ def run_trials(
                 WaitingForRoom(cluster.settings.wait_for_nodes_s, partial(_lack, cluster.settings)),
                 WatchedTrials(jobs, name, most_failed),
                 SilentTrials(jobs, cluster.settings.silent_for_s),
+                LiveTable(jobs),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them
             verbose=0,
@@ -128,6 +131,8 @@ def _results(tuner: tune.Tuner) -> tune.ResultGrid:
             cause = cause.__cause__ or cause.__context__
         last = str(cause or error).strip().splitlines()[-1:] or [type(error).__name__]
         raise StageError(hide_message(f"tuning failed: {last[0]}; {what_to_do(last[0])}")) from error
+    finally:
+        CONSOLE.end_table()
 
 
 def _lack(settings: RaySettings) -> str:
