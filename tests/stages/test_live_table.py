@@ -17,6 +17,7 @@ from raycalib.stages.lines.beats import Beats, Doing
 from raycalib.stages.lines.worker_lines import MARK, WorkerLines
 from raycalib.stages.tuned import live_table
 from raycalib.stages.tuned.live_table import LiveTable
+from raycalib.stages.tuned.stops import ask_to_stop
 from raycalib.stages.tuned.trial_files import FAILURE
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import FAILED
@@ -105,10 +106,11 @@ def test_trials_at_work_are_rows_and_their_lines_are_not_drawn(make: Callable[[i
     ]
 
 
-def test_one_that_ends_without_files_was_stopped(make: Callable[[int], Stage]) -> None:
+def test_what_became_of_one_that_has_ended_its_files_say(make: Callable[[int], Stage]) -> None:
     stage = make(4)
     stage.jobs[0].place.write_json(FAILURE, {"error": "no", "run": "r"})
     stage.jobs[1].place.write_json("manifest.json", {})
+    ask_to_stop(stage.jobs[2].place)
     for trial in stage.trials[:3]:
         trial.status = "TERMINATED"
         stage.callback.on_trial_complete(iteration=1, trials=stage.trials, trial=trial)

@@ -14,6 +14,7 @@ from raycalib.errors import StorageError
 from raycalib.stages.lines.beats import BEATS, Beat, Doing
 from raycalib.stages.lines.trial_table import TrialRow, TrialsSummary, table_lines
 from raycalib.stages.tuned.families import family_of
+from raycalib.stages.tuned.stops import why_stopped
 from raycalib.stages.tuned.trial_files import FAILURE
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import FAILED
@@ -30,8 +31,8 @@ AT_WORK, FINISHED, FAILED_STATE, WAITING, STOPPED = "at work", "finished", "fail
 class LiveTable(Callback):
     """Draws whenever Tune calls it, once a second at most; elsewhere than on a terminal it does nothing.
 
-    What it knows of a trial is what this has said of itself (``beats``) and Tune's own word of its state. Where a trial
-    has ended and neither is finished nor has failed, as its files say, it was stopped.
+    What it knows of a trial is what this has said of itself (``beats``), Tune's own word of its state, and once it has
+    ended its files.
     """
 
     def __init__(self, jobs: Sequence[TuneJob], clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +67,7 @@ class LiveTable(Callback):
         self._drawn = now
         for job in self.jobs:
             if (beat := self._beat(job)) and beat.doing.is_over:
-                self._over.setdefault(job.key, FINISHED)
+                self._over.setdefault(job.key, _end_of(job))
         at_work = [job for trial in trials if trial.status == "RUNNING" if (job := self._job(trial))]
         rows = [TrialRow(job.key, _combo(job), _title(job), self._doing(job)) for job in at_work]
         lines = frozenset(combo_start(job.title) for job in self.jobs)
@@ -131,7 +132,9 @@ def _title(job: TuneJob) -> str:
 def _end_of(job: TuneJob) -> str:
     """How a job of a trial that has ended came to its end; finished where the store does not say."""
     with suppress(StorageError):
-        if job.place.exists(FAILURE):
-            return FAILED_STATE
-        return FINISHED if job.place.exists(MANIFEST_NAME) else STOPPED
+        if job.place.exists(MANIFEST_NAME):
+            return FINISHED
+        if why_stopped(job.place):
+            return STOPPED
+        return FAILED_STATE if job.place.exists(FAILURE) else FINISHED
     return FINISHED

@@ -96,6 +96,7 @@ class TuningLog:
 
     def stopped(self, step: int, steps: int, reason: str) -> None:
         """The line that stays of a combo that is stopped before its end."""
+        self.pulse.end()
         end(f"{self.start} stopped at step {step} of {steps}: {reason}", self.start)
 
     def best(self, history: Sequence[Mapping[str, float | None]], best_step: int) -> None:
