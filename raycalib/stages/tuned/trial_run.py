@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-import logging
-import os
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +18,7 @@ from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
 from raycalib.stages.tuned.live_table import LiveTable
+from raycalib.stages.tuned.quiet import NoLines, quiet_tune
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import trainer_resources
 from raycalib.stages.tuned.silent import SilentTrials
@@ -32,12 +31,6 @@ from raycalib.storage import Location
 
 FOLDER = "ray_tune"
 """Where Tune notes its own state, which nothing of ours reads."""
-
-NOT_WANTED = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # a job's place has its own event files
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run, as it does elsewhere
-    "RAY_AIR_NEW_OUTPUT": "0",  # it prints a box even where it is to be silent
-}
 
 
 def run_trials(
@@ -65,11 +58,8 @@ def run_trials(
     Returns:
         By a job's key, why its process ended each time; a job's own failure stands in its place.
     """
-    for name, value in NOT_WANTED.items():
-        os.environ.setdefault(name, value)
+    quiet_tune()
     name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a trial, so each run of Tune is a new one
-    for module in ("ray.tune.tune", "ray.tune.analysis.experiment_analysis"):  # they miss the files of those loggers
-        logging.getLogger(module).setLevel(logging.ERROR)
     tuner = tune.Tuner(
         _trainable(jobs, n_workers, out, cluster.settings, name),
         param_space={"job": tune.grid_search(first_of_families(jobs))},
@@ -82,6 +72,7 @@ def run_trials(
                 WatchedTrials(jobs, name, most_failed),
                 SilentTrials(jobs, cluster.settings.silent_for_s),
                 LiveTable(jobs),
+                NoLines(),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them
             verbose=0,
