@@ -280,12 +280,13 @@ def test_what_does_not_parse_is_named_in_one_line(arguments: list[str], named: s
 def test_help_whose_reader_has_seen_enough_ends_well() -> None:
     """As ``--help | head`` has it."""
     command = [sys.executable, "jobs/tune.py", "--help"]
-    asked = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1])
-    assert asked.stdout is not None
-    assert asked.stderr is not None
-    asked.stdout.close()
-    assert asked.stderr.read() == b""
-    assert asked.wait(timeout=120) == 0
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root) as asked:
+        assert asked.stdout is not None
+        assert asked.stderr is not None
+        asked.stdout.close()
+        assert asked.stderr.read() == b""
+        assert asked.wait(timeout=120) == 0
 
 
 def test_help_lists_flags_and_recipes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,10 +86,7 @@ class Tuner:
         self.order = DataOrder(len(data.train), settings.global_batch_size, seed)
         model.requires_grad_(False)
         self.peft_model = None if settings.method == "probe" else attach_lora(model, settings.lora, seed)
-        labels, head = query_label_tokens(tokenizer), _new_head(model, settings, seed)
-        self.objective = CalibrationObjective(model, labels, settings.kl_weight, settings.kl_kind, head)
-        if world.is_first:
-            self.objective.register_forward_pre_hook(lambda *_: self.hooks.alive())
+        self.objective = self._objective(model, tokenizer)
         if settings.gradient_checkpointing:
             _checkpoint_gradients(model)
         of_states = dtype_of_states(settings.reference_dtype, dtype or model.dtype)
@@ -104,6 +101,13 @@ class Tuner:
         self.left_out = self._rows_left_out(None if splits else TokenBudget(TOKENS_PER_PASS))
         self.last_checkpoint = 0 if self.state is None else self.state.step
         self._asked, self._warning, self._stop = time.monotonic(), False, False
+
+    def _objective(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> CalibrationObjective:
+        labels, head = query_label_tokens(tokenizer), _new_head(model, self.settings, self.seed)
+        objective = CalibrationObjective(model, labels, self.settings.kl_weight, self.settings.kl_kind, head)
+        if self.world.is_first:
+            objective.register_forward_pre_hook(lambda *_: self.hooks.alive())
+        return objective
 
     def _engine(self, dtype: torch.dtype | None) -> TrainingEngine:
         """The engine, with weights and moments of the state that the run goes on from, if there is one."""

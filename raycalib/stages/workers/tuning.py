@@ -62,22 +62,8 @@ def tune(
         _begin(job, log, counts)
     check_classes(data, counts, job)
 
-    def evaluated(figures: TuningProgress) -> None:
-        spending.write()
-        log.observe(figures)
-        observe(figures)
-
     stops = Stops(job)
-    hooks = Hooks(
-        observe=evaluated,
-        observe_step=log.observe_step,
-        say=log.say,
-        show=log.show,
-        alive=pulse.beat,
-        checkpoint_now=checkpoint_now,
-        stop=stops.ask,
-    )
-    tuner = _tuner(job, world, model, tokenizer, data, hooks)
+    tuner = _tuner(job, world, model, tokenizer, data, _hooks(log, spending, stops, observe, checkpoint_now))
     if world.is_first and tuner.state:
         log.say(f"goes on from step {tuner.state.step}")
     try:
@@ -108,6 +94,29 @@ def _begin(job: TuneJob, log: TuningLog, counts: dict[str, int]) -> None:
         (job.place / FAILURE).remove()
     for line in count_lines(counts):
         log.say(line)
+
+
+def _hooks(
+    log: TuningLog,
+    spending: Spending,
+    stops: Stops,
+    observe: Callable[[TuningProgress], None],
+    checkpoint_now: Callable[[], bool],
+) -> Hooks:
+    def evaluated(figures: TuningProgress) -> None:
+        spending.write()
+        log.observe(figures)
+        observe(figures)
+
+    return Hooks(
+        observe=evaluated,
+        observe_step=log.observe_step,
+        say=log.say,
+        show=log.show,
+        alive=log.pulse.beat,
+        checkpoint_now=checkpoint_now,
+        stop=stops.ask,
+    )
 
 
 def _tuner(
