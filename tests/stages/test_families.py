@@ -246,6 +246,7 @@ def test_a_family_counts_as_one_where_a_cluster_is_shared_out(
 
 def test_several_workers_tune_a_family_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[int]] = []
+    monkeypatch.setattr(Cluster, "connect", lambda self: None)
     monkeypatch.setattr(tuning_run, "share_out", lambda jobs, cluster: (2, 1))
     monkeypatch.setattr(tuning_run, "run_train", lambda jobs, *others: given.append(lengths_of(jobs)))
     jobs = jobs_of(tmp_path, [row("train"), row("val_select")])

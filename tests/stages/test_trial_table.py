@@ -63,14 +63,14 @@ def test_a_narrow_terminal_has_fewer_columns_and_cut_titles(columns: int, head: 
 
 def test_a_title_takes_what_is_left_of_the_width() -> None:
     lines = table_lines(rows(), summary(), 100, 20)
-    assert "kl_decay=0.5 ste…" in lines[1]
+    assert "kl_decay=0.5 step…" in lines[1]
 
 
 def test_of_more_than_a_terminal_holds_the_newest_are_shown() -> None:
     many = [TrialRow(f"{number:08d}", "m/oe", "t", None) for number in range(20)]
     for n_lines in range(12):
         lines = table_lines(many, summary(), 80, n_lines)
-        assert len(lines) == n_lines
+        assert len(lines) == (1 if n_lines == 2 else n_lines), "a head alone says nothing"
         if n_lines:
             assert lines[-1] == LAST
         if n_lines > 2:

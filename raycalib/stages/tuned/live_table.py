@@ -68,7 +68,8 @@ class LiveTable(Callback):
         for job in self.jobs:
             if (beat := self._beat(job)) and beat.doing.is_over:
                 self._over.setdefault(job.key, _end_of(job))
-        at_work = [job for trial in trials if trial.status == "RUNNING" if (job := self._job(trial))]
+        found = [self._job(trial) for trial in trials if trial.status == "RUNNING"]
+        at_work = [job for job in found if job is not None]
         rows = [TrialRow(job.key, _combo(job), _title(job), self._doing(job)) for job in at_work]
         lines = frozenset(combo_start(job.title) for job in self.jobs)
         CONSOLE.table(partial(table_lines, rows, self._summary(at_work, now)), lines)

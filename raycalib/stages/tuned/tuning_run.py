@@ -50,6 +50,9 @@ def run_tuning(
         cluster: where they are tuned.
         most_failed: once more of them have failed, the others are not begun; None is no bound.
         leave_stopped: those that were stopped stay so; else they go on.
+
+    Raises:
+        ConfigError: there is no such cluster, or one of its nodes does not see the run's directory.
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if leave_stopped:
@@ -58,6 +61,7 @@ def run_tuning(
         begin_again(job.place)
     ended: Mapping[str, str] = {}
     if missing:
+        cluster.connect()  # a cluster that is none, or does not see the run's directory, ends the run
         for job in missing:
             names = job.place.names()
             if FAILURE in names:  # of an earlier run
