@@ -14,7 +14,8 @@ class StepFigures:
         query_loss, divergence: its parts.
         lr: learning rate of the step.
         grad_norm: of the gradient before it is clipped; None where DeepSpeed does not say.
-        tokens_per_s: tokens read by all workers since the last report, reference pass and evaluations left out.
+        rows, tokens: that all workers have read since the last report.
+        tokens_per_s: of these tokens, reference pass and evaluations left out.
         memory_gib: most memory that the first worker has held: of its GPU, or of the process.
     """
 
@@ -25,6 +26,8 @@ class StepFigures:
     divergence: float
     lr: float
     grad_norm: float | None
+    rows: int
+    tokens: float
     tokens_per_s: float
     memory_gib: float
 
@@ -47,8 +50,8 @@ class TuningProgress:
 
 
 def plain_figures(figures: TuningProgress | StepFigures) -> dict[str, float | None]:
-    """The figures as JSON has them: undefined is null."""
-    values = {name: value for name, value in vars(figures).items() if name != "steps"}
+    """The figures as JSON has them: undefined is null; without what only says how far apart reports are."""
+    values = {name: value for name, value in vars(figures).items() if name not in ("steps", "rows", "tokens")}
     return {
         name: float(value) if value is not None and math.isfinite(value) else None for name, value in values.items()
     }

@@ -7,27 +7,31 @@ import torch
 
 
 class Pace:
-    """Counts tokens and the time that steps took."""
+    """Counts rows, tokens and the time that steps took, since the last report."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.tokens = 0.0
+        self.rows = 0
         self._started = 0.0
 
     def start(self) -> None:
         """Before a step."""
         self._started = time.perf_counter()
 
-    def stop(self, tokens: float) -> None:
-        """After a step that read so many tokens."""
+    def stop(self, rows: int, tokens: float) -> None:
+        """After a step of so many rows that read so many tokens."""
         self.seconds += time.perf_counter() - self._started
         self.tokens += tokens
+        self.rows += rows
 
     def rate(self) -> float:
-        """Tokens per second since the last call."""
-        rate = self.tokens / self.seconds if self.seconds else 0.0
-        self.seconds = self.tokens = 0.0
-        return rate
+        """Tokens per second."""
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+    def reset(self) -> None:
+        """After a report."""
+        self.seconds, self.tokens, self.rows = 0.0, 0.0, 0
 
 
 def peak_memory_gib(device: torch.device) -> float:

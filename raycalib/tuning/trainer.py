@@ -146,7 +146,7 @@ class Tuner:
             done, last = step + 1, step + 1 == self.settings.steps
             pace.start()
             sums, n_tokens, warning = self._train_step(step)
-            pace.stop(n_tokens)
+            pace.stop(self.settings.global_batch_size, n_tokens)
             if self.world.is_first and (done % self.settings.log_every == 0 or last):
                 self._log(step, sums, pace)
             if done % self.settings.eval_every == 0 or last:
@@ -231,10 +231,13 @@ class Tuner:
                 divergence=means.divergence,
                 lr=learning_rate(self.settings, step),
                 grad_norm=means.grad_norm,
+                rows=pace.rows,
+                tokens=pace.tokens,
                 tokens_per_s=pace.rate(),
                 memory_gib=peak_memory_gib(self.world.device),
             )
         )
+        pace.reset()
 
     def _evaluated(self, state: TrainingState, step: int, means: StepSums) -> TrainingState:
         figures, margin = self._figures(step, means)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from raycalib.errors import DataError, ModelError
 from raycalib.records import Row
 from raycalib.secrets import hide_message
+from raycalib.stages.boards.ray_metrics import count_shard
 from raycalib.stages.lines.worker_streams import clean_streams, print_failure
 from raycalib.stages.pools.bounds import Tally, count_rows
 from raycalib.stages.pools.parked import RETRYABLE, is_made_from, settled_rows, with_figures, write_parked
@@ -70,6 +71,7 @@ class ShardTarget:
         schema: of the output rows.
         keeps_figures: what the worker counts is kept with each shard.
         task: of the stage; empty where its worker does one thing.
+        stage, model: as metrics name them.
     """
 
     source: Location
@@ -77,6 +79,8 @@ class ShardTarget:
     schema: pa.Schema
     keeps_figures: bool = False
     task: str = ""
+    stage: str = ""
+    model: str = ""
 
 
 @runtime_checkable
@@ -196,6 +200,9 @@ class ShardMap:
             write_shard(target.target, shard, results, schema)
         elif figures.get("requests") or any(not row[RETRYABLE] for row in done):
             write_parked(target.target, shard, results, schema)
+        n_failed = sum(1 for row in done if row.get("error"))
+        n_parked = sum(1 for row in done if row.get(RETRYABLE))
+        count_shard(target.stage, target.model, len(done) - n_failed - n_parked, n_failed, figures)
         return results, figures
 
 

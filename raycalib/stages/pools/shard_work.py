@@ -67,7 +67,9 @@ class ShardWork:
     def target(self) -> ShardTarget:
         """What a worker is told of it."""
         stage = self.stage
-        return ShardTarget(self.source.place, self.place, stage.schema, stage.keeps_figures, stage.task)
+        return ShardTarget(
+            self.source.place, self.place, stage.schema, stage.keeps_figures, stage.task, stage.name, stage.variant
+        )
 
     @property
     def outcome(self) -> StageOutput | StageError:

@@ -17,6 +17,7 @@ from raycalib.stages.output import StageError
 from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
+from raycalib.stages.tuned.job_states import ShownStates
 from raycalib.stages.tuned.live_table import LiveTable
 from raycalib.stages.tuned.quiet import NoLines, quiet_tune
 from raycalib.stages.tuned.remedies import what_to_do
@@ -60,6 +61,7 @@ def run_trials(
     """
     quiet_tune()
     name = f"tune-{uuid4().hex[:8]}"  # our own checkpoints resume a trial, so each run of Tune is a new one
+    watched = WatchedTrials(jobs, name, most_failed)
     tuner = tune.Tuner(
         _trainable(jobs, n_workers, out, cluster.settings, name),
         param_space={"job": tune.grid_search(first_of_families(jobs))},
@@ -69,9 +71,10 @@ def run_trials(
             storage_path=(out / FOLDER).uri,
             callbacks=[
                 WaitingForRoom(cluster.settings.wait_for_nodes_s, partial(_lack, cluster.settings)),
-                WatchedTrials(jobs, name, most_failed),
+                watched,
                 SilentTrials(jobs, cluster.settings.silent_for_s),
                 LiveTable(jobs),
+                ShownStates(jobs, watched.failed, out.absolute().name),
                 NoLines(),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them

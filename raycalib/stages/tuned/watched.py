@@ -20,17 +20,21 @@ DEATHS_IN_VAIN = 3
 
 
 class WatchedTrials(Callback):
-    """Is told by Tune of each trial's result, end and error; ``run`` is the name of the run of Tune."""
+    """Is told by Tune of each trial's result, end and error; ``run`` is the name of the run of Tune.
+
+    Attributes:
+        failed: keys of the jobs that cannot be tuned.
+    """
 
     def __init__(self, jobs: Sequence[TuneJob], run: str, most_failed: int | None) -> None:
         self.jobs, self.run, self.most_failed = list(jobs), run, most_failed
-        self._failed = set[str]()
+        self.failed = set[str]()
         self._deaths: dict[str, tuple[int, int]] = {}
 
     def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
         """Counts a job that has left its failure."""
         if key := result.get(FAILED):
-            self._failed.add(key)
+            self.failed.add(key)
 
     def on_trial_recover(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Says that a process has ended; where it did so again and again without a checkpoint, lets it be."""
@@ -44,7 +48,7 @@ class WatchedTrials(Callback):
             said = f"goes on from step {newest}" if newest else "begins again"
             say(f"  tune {job.title}: its process ended{cause}; it {said}")
         else:
-            self._failed.add(job.key)
+            self.failed.add(job.key)
             leave_failure(
                 job, self.run, RuntimeError(f"its process ended {times} times without a new checkpoint{cause}")
             )
@@ -53,7 +57,7 @@ class WatchedTrials(Callback):
         """Counts what is left to tune of a trial that Tune has given up."""
         for job in family_of(self.jobs, trial.config["job"]):
             if not is_settled(job, self.run):
-                self._failed.add(job.key)
+                self.failed.add(job.key)
                 say(f"  tune {job.title}: failed: {last_line(trial) or UNKNOWN}")
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
@@ -62,9 +66,9 @@ class WatchedTrials(Callback):
         Raises:
             StageError: they have; those at work keep their checkpoints.
         """
-        if self.most_failed is not None and len(self._failed) > self.most_failed:
+        if self.most_failed is not None and len(self.failed) > self.most_failed:
             raise StageError(
-                f"stopped, since {len(self._failed)} trials have failed, more than {self.most_failed} "
+                f"stopped, since {len(self.failed)} trials have failed, more than {self.most_failed} "
                 "(--max-failed-trials)"
             )
 

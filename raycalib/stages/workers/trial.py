@@ -1,6 +1,7 @@
 """What a trial of Ray Tune does: a family's jobs in turn, alone in its process, which the next trial takes over."""
 
 from collections.abc import Sequence
+from functools import partial
 import os
 from typing import Any
 
@@ -20,6 +21,9 @@ from raycalib.stages.workers.model import use_given_threads
 from raycalib.stages.workers.tuning import is_settled, leave_failure, tune, with_half_the_rows
 from raycalib.tuning.figures import TuningProgress, plain_figures
 from raycalib.tuning.world import World
+
+JOB = "job_key"
+"""Under which a trial reports the key of the job whose evaluation it is."""
 
 FAILED = "failed"
 """Under which a trial reports the key of a job that has left its failure in its place."""
@@ -63,7 +67,7 @@ def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
 def _tune_within_memory(job: TuneJob, world: World) -> None:
     """Tunes; where memory runs out, once more with half as many rows in a pass."""
     try:
-        tune(job, world, checkpoint_now=node_is_going, observe=_report, base_models=BASE_MODELS)
+        tune(job, world, checkpoint_now=node_is_going, observe=partial(_report, job), base_models=BASE_MODELS)
         return
     except RuntimeError as error:
         halved = with_half_the_rows(job)
@@ -71,12 +75,13 @@ def _tune_within_memory(job: TuneJob, world: World) -> None:
             raise
     free_memory(world)  # outside the handler, whose traceback holds the model
     say(f"  tune {job.title}: out of memory; goes on with {halved.settings.micro_batch_size} rows in a pass")
-    tune(halved, world, checkpoint_now=node_is_going, observe=_report, base_models=BASE_MODELS)
+    tune(halved, world, checkpoint_now=node_is_going, observe=partial(_report, job), base_models=BASE_MODELS)
 
 
-def _report(figures: TuningProgress) -> None:
-    """Lets Tune, its schedulers and loggers know of an evaluation."""
-    ray_tune.report({name: value for name, value in plain_figures(figures).items() if value is not None})
+def _report(job: TuneJob, figures: TuningProgress) -> None:
+    """Lets Tune, its schedulers and loggers know of an evaluation of the job."""
+    known = {name: value for name, value in plain_figures(figures).items() if value is not None}
+    ray_tune.report({JOB: job.key} | known)
 
 
 def node_is_going() -> bool:

@@ -57,7 +57,7 @@ def tune(
     model = base_model(job, world) if base_models is None else base_models.take(job, world)
     max_tokens = context_window(model, job.settings.max_tokens) or job.settings.max_tokens
     data, counts = tuning_data(job, tokenizer, max_tokens)
-    log = TuningLog(job.place, job.title, hyperparameters(job) if world.is_first else None, pulse)
+    log = TuningLog(job.place, job.title, hyperparameters(job) if world.is_first else None, pulse, job.model.slug)
     if world.is_first:
         _begin(job, log, counts)
     check_classes(data, counts, job)

@@ -1,4 +1,4 @@
-"""A tuning run's figures while it runs: a line for the terminal, event files for TensorBoard."""
+"""A tuning run's figures while it runs: a line for the terminal, event files for TensorBoard, Ray's metrics."""
 
 from collections.abc import Mapping, Sequence
 import math
@@ -9,6 +9,7 @@ from tensorboardX import SummaryWriter
 from raycalib.stages.boards.event_files import EventFiles
 from raycalib.stages.boards.hparams import begin_hparams, end_hparams
 from raycalib.stages.boards.hyperparameters import Hyperparameters
+from raycalib.stages.boards.tuning_metrics import TuningMetrics
 from raycalib.stages.lines.progress import end, say, show
 from raycalib.stages.workers.pulse import Pulse
 from raycalib.storage import Location
@@ -31,6 +32,7 @@ class TuningLog:
         title: str,
         hyperparameters: Hyperparameters | None = None,
         pulse: Pulse | None = None,
+        model: str = "",
     ) -> None:
         """Begins none of the files.
 
@@ -39,9 +41,11 @@ class TuningLog:
             title: how it is called.
             hyperparameters: with which it is compared with others in TensorBoard; None leaves it out there.
             pulse: learns what the combo is at; None tells nobody.
+            model: that is tuned, as metrics name it.
         """
         self.pulse = pulse or Pulse("")
         self.events, self.start, self.hyperparameters = EventFiles(place), combo_start(title), hyperparameters or {}
+        self.metrics = TuningMetrics(title, str(self.hyperparameters.get("combo", "")), model)
         self._shown = -LINE_EVERY_S
         self._validation = ""
         self._began: tuple[int, float] | None = None
@@ -62,6 +66,7 @@ class TuningLog:
     def observe_step(self, figures: StepFigures) -> None:
         """A step's figures, shown once a second at most."""
         self._scalars("train", figures)
+        self.metrics.observe_step(figures)
         now = time.monotonic()
         began, since = self._began = self._began or (figures.step, now)
         done = figures.step - began
@@ -81,6 +86,7 @@ class TuningLog:
     def observe(self, figures: TuningProgress) -> None:
         """An evaluation's figures, shown from now on."""
         self._scalars("val_select", figures)
+        self.metrics.observe(figures)
         self._validation = f" · val NLL {figures.val_nll:.3f} · val AUROC {figures.val_auroc:.3f}"
         before = self.pulse.doing.best_nll
         is_best = math.isfinite(figures.val_nll) and (before is None or figures.val_nll < before)

@@ -23,6 +23,8 @@ STEP = StepFigures(
     divergence=1.0,
     lr=1e-4,
     grad_norm=2.0,
+    rows=160,
+    tokens=20_000.0,
     tokens_per_s=1234.5,
     memory_gib=3.25,
 )
@@ -78,6 +80,7 @@ def test_event_files(tmp_path: Path) -> None:
         assert found["train/" + name, 10] == pytest.approx(value)
     assert found["val_select/nll", 10] == pytest.approx(0.6)
     assert found["val_select/ece", 10] == pytest.approx(0.1)
+    assert {tag for tag, _ in found}.isdisjoint({"train/rows", "train/tokens", "train/steps"})
     assert ("val_select/auroc", 10) not in found  # one class: undefined, and not a point at 0
 
 

@@ -1,0 +1,96 @@
+"""How far the jobs of a run of Ray Tune are, by what its trials have reported."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+import time
+from typing import Any, Literal, get_args
+
+from ray.tune import Callback
+
+from raycalib.stages.boards import ray_metrics
+from raycalib.stages.tuned.families import family_of
+from raycalib.stages.tuned.tune_job import TuneJob
+from raycalib.stages.workers.trial import JOB
+
+JobState = Literal["waiting", "running", "finished", "failed", "stopped"]
+
+
+def states_of(
+    family: Sequence[TuneJob], status: str, begun: Collection[str], failed: Collection[str], is_over: bool
+) -> dict[str, JobState]:
+    """The state of each job of a family, which one trial tunes in turn, by its key.
+
+    Args:
+        family: in the order in which they are tuned.
+        status: of the trial, as Tune calls it.
+        begun: keys of the jobs that have reported something.
+        failed: keys of those that have left their failure.
+        is_over: nothing more is tuned, so what is not done was stopped.
+    """
+    last = max((place for place, job in enumerate(family) if job.key in begun or job.key in failed), default=-1)
+    states = dict[str, JobState]()
+    for place, job in enumerate(family):
+        if job.key in failed:
+            states[job.key] = "failed"
+        elif place < last or status == "TERMINATED":
+            states[job.key] = "finished"
+        elif status == "ERROR":
+            states[job.key] = "failed"
+        elif is_over:
+            states[job.key] = "stopped"
+        elif status == "RUNNING" and not any(state == "running" for state in states.values()):
+            states[job.key] = "running"
+        else:
+            states[job.key] = "waiting"
+    return states
+
+
+class ShownStates(Callback):
+    """Keeps Ray's metric of the jobs' states; plain values, since Tune pickles its callbacks."""
+
+    def __init__(
+        self,
+        jobs: Sequence[TuneJob],
+        failed: Collection[str],
+        sweep: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begins with nothing to show.
+
+        Args:
+            jobs: of the run of Tune.
+            failed: keys of those that cannot be tuned, to which others add while they are tuned.
+            sweep: as the metric calls it.
+            clock: in seconds.
+        """
+        self.jobs, self.failed, self.sweep, self.clock = list(jobs), failed, sweep, clock
+        self._begun = set[str]()
+        self._shown = -ray_metrics.SHOWN_EVERY_S
+
+    def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
+        """Notes which job a trial is at."""
+        if key := result.get(JOB):
+            self._begun.add(key)
+
+    def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
+        """Shows the states every few seconds."""
+        if self.clock() - self._shown >= ray_metrics.SHOWN_EVERY_S:
+            self._show(self.states(trials))
+
+    def on_experiment_end(self, trials: Sequence[Any], **info: Any) -> None:
+        """Shows what became of the jobs."""
+        self._show(self.states(trials, is_over=True))
+
+    def states(self, trials: Sequence[Any], is_over: bool = False) -> dict[str, JobState]:
+        """Of each job, by its key; ``is_over`` once nothing more is tuned."""
+        states: dict[str, JobState] = {job.key: "stopped" if is_over else "waiting" for job in self.jobs}
+        for trial in trials:
+            family = family_of(self.jobs, trial.config["job"])
+            states |= states_of(family, trial.status, self._begun, self.failed, is_over)
+        return states
+
+    def _show(self, states: Mapping[str, JobState]) -> None:
+        self._shown = self.clock()
+        counts = Counter(states.values())
+        for state in get_args(JobState):  # those that are 0 as well, or Ray would show what they were
+            ray_metrics.set_gauge(ray_metrics.TRIALS, counts[state], sweep=self.sweep, state=state)
