@@ -31,6 +31,7 @@ SHORT = {"--axis": "--sweep.axes", "--combos": "--sweep.combos"} | {
         "restart-stopped",
         "criterion",
         "confirm-seeds",
+        "trackers",
     )
 }
 DESCRIPTION = (

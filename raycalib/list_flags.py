@@ -24,10 +24,11 @@ LIST_FLAGS = PART_FLAGS | {
     "--methods": "--methods",
     "--sweep.axes": "--sweep.axes",
     "--sweep.combos": "--sweep.combos",
+    "--sweep.trackers": "--sweep.trackers",
 }
 """From how a flag is given to its whole name."""
 
-BY_COMMAS = {"--styles", "--methods"}
+BY_COMMAS = {"--styles", "--methods", "--sweep.trackers"}
 """Flags whose values may also be joined by commas."""
 
 

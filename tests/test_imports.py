@@ -112,7 +112,7 @@ WITHOUT_RAY = {
     "plan",
     "sweeps",
 }
-INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "openai", "optuna", "tyro", "vllm"}
+INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "mlflow", "openai", "optuna", "tyro", "vllm", "wandb"}
 
 
 class Import(NamedTuple):

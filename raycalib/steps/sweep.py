@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raycalib.errors import DataError, LossNotFiniteError
+from raycalib.stages.boards.trackers.tracking import Tracking, open_tracking
 from raycalib.stages.combo import Combo, GivenProbe, Unit
 from raycalib.stages.output import StageError
-from raycalib.stages.predictions.probe_trial import ProbeJob, fit_probe_job, probe_job
+from raycalib.stages.predictions.probe_trial import ProbeJob, fit_probe_job, probe_job, tracked_probe
 from raycalib.stages.tuned.job_rungs import with_rungs
 from raycalib.stages.tuned.spent import read_spent
 from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, read_validation
@@ -57,10 +58,17 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
         StageError: more trials have failed than may; the leaderboard has what is done, and nothing is chosen.
     """
     cells = _within_rows(run, learned, cells)
+    with open_tracking(settings.trackers, run.out) as tracking:
+        return _swept(run, learned, cells, settings, tracking)
+
+
+def _swept(
+    run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], settings: SweepSettings, tracking: Tracking
+) -> Swept:
     place, jobs = run.out / "sweep", _jobs(run, learned, cells)
     if settings.reduction_factor:
         jobs = _with_rungs(jobs, place / "rungs", settings)
-    trials = _searched(run, learned, cells, jobs, settings)
+    trials = _searched(run, learned, cells, jobs, settings, tracking)
     failed = _failed(trials)
     if len(failed) > settings.max_failed_trials:
         write_leaderboard(place, leaderboard(trials, ()))
@@ -73,7 +81,7 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
     more = _jobs(run, learned, repeated)
     write_trials(place, {trial.cell: jobs[trial.cell] for trial in trials if trial.key} | more, price)
-    repeats = _tried(run, learned, repeated, more, settings)
+    repeats = _tried(run, learned, repeated, more, settings, tracking)
     _add_holes(run, trials, best)
     keys = {trial.key for trial in best}
     write_leaderboard(place, leaderboard([*trials, *repeats], keys))
@@ -137,7 +145,12 @@ def _with_rungs(jobs: Mapping[Cell, Job], place: Location, settings: SweepSettin
 
 
 def _searched(
-    run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
+    run: Run,
+    learned: Mapping[str, Learned],
+    cells: Sequence[Cell],
+    jobs: Mapping[Cell, Job],
+    settings: SweepSettings,
+    tracking: Tracking,
 ) -> list[Trial]:
     """What became of the cells that the search asks for, round by round, until more have failed than may."""
     price = price_of(settings, run.config.ray.gpus_per_worker)
@@ -145,7 +158,7 @@ def _searched(
     while len(_failed(trials)) <= settings.max_failed_trials and (asked := search.ask()):
         begun = [*(trial.cell for trial in trials), *asked]
         write_trials(run.out / "sweep", {cell: jobs[cell] for cell in begun if cell in jobs}, price, search.n_left)
-        found = _tried(run, learned, asked, {cell: jobs[cell] for cell in asked if cell in jobs}, settings)
+        found = _tried(run, learned, asked, {cell: jobs[cell] for cell in asked if cell in jobs}, settings, tracking)
         search.tell(found)
         trials += found
     return trials
@@ -157,7 +170,12 @@ def _failed(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _tried(
-    run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], jobs: Mapping[Cell, Job], settings: SweepSettings
+    run: Run,
+    learned: Mapping[str, Learned],
+    cells: Sequence[Cell],
+    jobs: Mapping[Cell, Job],
+    settings: SweepSettings,
+    tracking: Tracking,
 ) -> list[Trial]:
     """What became of the cells, in their order."""
     reasons = dict[str, str]()
@@ -167,23 +185,35 @@ def _tried(
             reasons |= not_tuned(run, combo, learned, of_combo)
     wanted = [job for job in tune_jobs.values() if job.key not in reasons]
     result = run_tuning(
-        wanted, run.out, run.cluster, settings.max_failed_trials, leave_stopped=not settings.restart_stopped
+        wanted,
+        run.out,
+        run.cluster,
+        settings.max_failed_trials,
+        leave_stopped=not settings.restart_stopped,
+        tracking=tracking,
     )
     for output in result.tuned.values():
         run.keep(output)
-    reasons |= {**result.failed} | _fit_probes(run, [job for job in jobs.values() if isinstance(job, ProbeJob)])
+    probes = {cell: job for cell, job in jobs.items() if isinstance(job, ProbeJob)}
+    reasons |= {**result.failed} | _fit_probes(run, probes, tracking)
     trials = [_with_cost(_trial(cell, jobs.get(cell), reasons), jobs.get(cell)) for cell in cells]
     return [replace(trial, was_stopped=trial.key in result.stopped) for trial in trials]
 
 
-def _fit_probes(run: Run, jobs: Sequence[ProbeJob]) -> dict[str, str]:
+def _fit_probes(run: Run, jobs: Mapping[Cell, ProbeJob], tracking: Tracking) -> dict[str, str]:
     """Fits them in turn, seconds each, and without a language model; by key, why one is not."""
     reasons = dict[str, str]()
-    for job in jobs:
+    for cell, job in jobs.items():
+        trial = tracked_probe(job, f"{cell.combo} {cell.title}")
         try:
-            run.keep(fit_probe_job(job))
+            output = fit_probe_job(job)
         except (DataError, LossNotFiniteError) as error:
             reasons[job.key] = str(error)
+            tracking.ended(trial, "failed")
+            continue
+        run.keep(output)
+        if not output.was_done:
+            tracking.ended(trial, "finished")
     return reasons
 
 

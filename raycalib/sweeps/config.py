@@ -11,6 +11,7 @@ from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
 from raycalib.sweeps.gpu_prices import GpuPrice, gpu_price
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.tpe import most_in_a_round, require_optuna
+from raycalib.sweeps.trackers import require_trackers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,8 @@ def cells_of(config: SweepConfig) -> list[Cell]:
     """What the sweep tries, or where Optuna asks for some of them, what it may ask for.
 
     Raises:
-        ConfigError: nothing is varied, an axis or a combo is unknown, there are too many trials, Optuna is missing, or
-            the GPU's price is.
+        ConfigError: nothing is varied, an axis or a combo is unknown, there are too many trials, or Optuna, a tracker
+            or the GPU's price is missing.
     """
     sweep = config.sweep
     price_of(sweep, config.ray.gpus_per_worker)
@@ -77,6 +78,8 @@ def cells_of(config: SweepConfig) -> list[Cell]:
         cells = sample(cells, sweep.samples, config.seed)
     if sweep.search == "optuna":
         require_optuna()
+    if not config.plan:
+        require_trackers(sweep.trackers, config.out)
     if (n_trials := n_trials_of(sweep, cells)) > sweep.max_trials:
         raise ConfigError(
             f"axis: these are {n_trials:,} trials of {len(combos)} combos, more than --max-trials "

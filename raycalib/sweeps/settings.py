@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from raycalib.errors import ConfigError
 from raycalib.sweeps.selection import CRITERIA, Criterion
+from raycalib.sweeps.trackers import TrackerName
 
 Search = Literal["grid", "random", "optuna"]
 
@@ -36,6 +37,8 @@ class SweepSettings:
             ``B200``, or another of the file that ``prices`` names.
         prices: a JSON file of GPUs, their dollars an hour, peak and utilisation, in place of the one that comes with
             raycalib, which has list prices of October and November 2026.
+        trackers: where each trial is a run while it is tuned, besides TensorBoard: ``mlflow`` (needs
+            ``raycalib[mlflow]``), ``wandb`` (Weights & Biases; needs ``raycalib[wandb]``), or both.
     """
 
     axes: tuple[str, ...] = ()
@@ -51,6 +54,7 @@ class SweepSettings:
     confirm_seeds: int = 0
     gpu: str = "H100"
     prices: str | None = None
+    trackers: tuple[TrackerName, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [
@@ -75,6 +79,8 @@ class SweepSettings:
             )
         if self.search not in get_args(Search):
             problems.append(f"search: {self.search!r} is unknown; allowed: {', '.join(get_args(Search))}")
+        if unknown := [name for name in self.trackers if name not in get_args(TrackerName)]:
+            problems.append(f"trackers: {unknown[0]!r} is unknown; allowed: {', '.join(get_args(TrackerName))}")
         if self.criterion not in CRITERIA:
             problems.append(f"criterion: {self.criterion!r} is unknown; allowed: {', '.join(CRITERIA)}")
         if problems:

@@ -10,7 +10,7 @@ import pytest
 
 from raycalib.stages.boards import ray_metrics
 from raycalib.stages.tuned import job_states
-from raycalib.stages.tuned.job_states import ShownStates, states_of
+from raycalib.stages.tuned.job_states import ShownJobs, states_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import JOB
 from raycalib.tuning.settings import TuningSettings
@@ -44,7 +44,7 @@ def test_a_familys_jobs_are_as_far_as_its_trial_has_told(
     assert " ".join(states_of(family, status, begun, failed, is_over).values()) == expected
 
 
-def shown_by(callback: ShownStates, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
+def shown_by(callback: ShownJobs, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
     """The counts by state, one for each time that they are set."""
     sets: list[dict[str, float]] = []
 
@@ -63,7 +63,7 @@ def test_states_are_shown_again_every_few_seconds_and_at_the_end(
 ) -> None:
     jobs = [replace(job_of(tmp_path, [row("train")]), key=f"k{n}") for n in range(5)]
     now, failed = [0.0], set[str]()
-    callback = ShownStates(jobs, failed, "my-sweep", lambda: now[0])
+    callback = ShownJobs(jobs, failed, "my-sweep", clock=lambda: now[0])
     sets = shown_by(callback, monkeypatch)
     trials = [SimpleNamespace(config={"job": number}, status="PENDING") for number in range(4)]  # the fifth is to come
 
@@ -88,7 +88,7 @@ def test_states_are_shown_again_every_few_seconds_and_at_the_end(
 def test_a_trial_that_reports_a_later_job_has_finished_those_before(family: list[TuneJob]) -> None:
     trunk = Trunk(place=family[0].place, key="t")
     jobs = [replace(job, trunk=trunk) for job in family]
-    callback = ShownStates(jobs, set(), "s")
+    callback = ShownJobs(jobs, set(), "s")
     trial = SimpleNamespace(config={"job": 0}, status="RUNNING")
     callback.on_trial_result(iteration=1, trials=[trial], trial=trial, result={JOB: "b", "val_nll": 0.5})
     assert callback.states([trial]) == {"a": "finished", "b": "running", "c": "waiting"}

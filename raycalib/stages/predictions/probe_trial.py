@@ -7,7 +7,8 @@ from typing import Any
 from raycalib.evaluation.methods import PROBE
 from raycalib.stages.boards.event_files import EventFiles
 from raycalib.stages.boards.hparams import begin_hparams, end_hparams
-from raycalib.stages.boards.hyperparameters import probe_hyperparameters
+from raycalib.stages.boards.hyperparameters import Hyperparameters, probe_hyperparameters
+from raycalib.stages.boards.trackers.tracked import TrackedTrial
 from raycalib.stages.combo import Combo, GivenProbe
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
 from raycalib.stages.predictions.evidence import gather_evidence
@@ -121,9 +122,18 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     return StageOutput(place=job.place, manifest=output.manifest, was_done=False)
 
 
+def tracked_probe(job: ProbeJob, title: str) -> TrackedTrial:
+    """The trial that fits the probe."""
+    return TrackedTrial(key=job.key, title=title, place=job.place, hyperparameters=_hyperparameters(job))
+
+
+def _hyperparameters(job: ProbeJob) -> Hyperparameters:
+    return probe_hyperparameters(job.identity["model"], job.style, job.settings, job.train_rows, job.seed)
+
+
 def _show(job: ProbeJob, best_step: int, figures: SelectionFigures) -> None:
     """Shows the probe in TensorBoard, beside what is tuned through the model."""
-    values = probe_hyperparameters(job.identity["model"], job.style, job.settings, job.train_rows, job.seed)
+    values = _hyperparameters(job)
     events = EventFiles(job.place)
     begin_hparams(events.writer, values)
     best = {f"val_{name}": value for name, value in figures._asdict().items()}

@@ -1,4 +1,4 @@
-"""How far the jobs of a run of Ray Tune are, by what its trials have reported."""
+"""How far the jobs of a run of Ray Tune are, by what its trials have reported, and what boards are told of it."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 from ray.tune import Callback
 
 from raycalib.stages.boards import ray_metrics
+from raycalib.stages.boards.trackers.tracked import tracked
+from raycalib.stages.boards.trackers.tracking import NO_TRACKING, Tracking
 from raycalib.stages.tuned.families import family_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import JOB
@@ -45,14 +47,18 @@ def states_of(
     return states
 
 
-class ShownStates(Callback):
-    """Keeps Ray's metric of the jobs' states; plain values, since Tune pickles its callbacks."""
+class ShownJobs(Callback):
+    """Keeps Ray's metric of the jobs' states, and tells trackers of the jobs.
+
+    Tune pickles its callbacks: a copy shows states and tells no tracker.
+    """
 
     def __init__(
         self,
         jobs: Sequence[TuneJob],
         failed: Collection[str],
         sweep: str,
+        tracking: Tracking = NO_TRACKING,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begins with nothing to show.
@@ -61,16 +67,20 @@ class ShownStates(Callback):
             jobs: of the run of Tune.
             failed: keys of those that cannot be tuned, to which others add while they are tuned.
             sweep: as the metric calls it.
+            tracking: is told of evaluations, and of jobs that are done.
             clock: in seconds.
         """
-        self.jobs, self.failed, self.sweep, self.clock = list(jobs), failed, sweep, clock
+        self.jobs, self.failed, self.sweep, self.tracking = list(jobs), failed, sweep, tracking
+        self.clock = clock
+        self._by_key = {job.key: job for job in jobs}
         self._begun = set[str]()
         self._shown = -ray_metrics.SHOWN_EVERY_S
 
     def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
-        """Notes which job a trial is at."""
+        """Notes which job a trial is at, and passes on its figures."""
         if key := result.get(JOB):
             self._begun.add(key)
+            self.tracking.evaluated(tracked(self._by_key[key]), result)
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Shows the states every few seconds."""
@@ -94,3 +104,6 @@ class ShownStates(Callback):
         counts = Counter(states.values())
         for state in get_args(JobState):  # those that are 0 as well, or Ray would show what they were
             ray_metrics.set_gauge(ray_metrics.TRIALS, counts[state], sweep=self.sweep, state=state)
+        for key, state in states.items():
+            if state in ("finished", "failed"):
+                self.tracking.ended(tracked(self._by_key[key]), state)

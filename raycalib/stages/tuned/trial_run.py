@@ -12,12 +12,13 @@ from raycalib.console import CONSOLE
 from raycalib.errors import StorageError
 from raycalib.run_logs import RUN_LOGS
 from raycalib.secrets import hide_message
+from raycalib.stages.boards.trackers.tracking import NO_TRACKING, Tracking
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import StageError
 from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.families import family_of, first_of_families
-from raycalib.stages.tuned.job_states import ShownStates
+from raycalib.stages.tuned.job_states import ShownJobs
 from raycalib.stages.tuned.live_table import LiveTable
 from raycalib.stages.tuned.quiet import NoLines, quiet_tune
 from raycalib.stages.tuned.remedies import what_to_do
@@ -41,6 +42,7 @@ def run_trials(
     cluster: Cluster,
     most_failed: int | None = None,
     n_workers: int = 1,
+    tracking: Tracking = NO_TRACKING,
 ) -> Mapping[str, str]:
     """Tunes the jobs, so many at once; a process that ends early is started again, and goes on from its checkpoint.
 
@@ -55,6 +57,7 @@ def run_trials(
         cluster: where they are tuned.
         most_failed: once more of them have failed, the others are not begun; None is no bound.
         n_workers: that tune a job together.
+        tracking: is told of the jobs.
 
     Returns:
         By a job's key, why its process ended each time; a job's own failure stands in its place.
@@ -74,7 +77,7 @@ def run_trials(
                 watched,
                 SilentTrials(jobs, cluster.settings.silent_for_s),
                 LiveTable(jobs),
-                ShownStates(jobs, watched.failed, out.absolute().name),
+                ShownJobs(jobs, watched.failed, out.absolute().name, tracking),
                 NoLines(),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them

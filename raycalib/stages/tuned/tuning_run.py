@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raycalib.errors import ConfigError
+from raycalib.stages.boards.trackers.tracked import tracked
+from raycalib.stages.boards.trackers.tracking import NO_TRACKING, Tracking
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.why_again import say_why_again
@@ -39,7 +41,9 @@ def run_tuning(
     out: Location,
     cluster: Cluster,
     most_failed: int | None = None,
+    *,
     leave_stopped: bool = False,
+    tracking: Tracking = NO_TRACKING,
 ) -> TuningResult:
     """Tunes the combos that are not finished, those that failed before among them; one cut off goes on from its
     last checkpoint. A combo that cannot be tuned does not keep the others from it.
@@ -50,6 +54,7 @@ def run_tuning(
         cluster: where they are tuned.
         most_failed: once more of them have failed, the others are not begun; None is no bound.
         leave_stopped: those that were stopped stay so; else they go on.
+        tracking: is told of the combos that are tuned now.
 
     Raises:
         ConfigError: there is no such cluster, or one of its nodes does not see the run's directory.
@@ -60,6 +65,7 @@ def run_tuning(
     for job in missing:
         begin_again(job.place)
     ended: Mapping[str, str] = {}
+    was_cut_off = False
     if missing:
         cluster.connect()  # a cluster that is none, or does not see the run's directory, ends the run
         for job in missing:
@@ -69,23 +75,29 @@ def run_tuning(
             if not names and not job.cell:  # else it goes on, or others beside it are other cells
                 say_why_again(job.place, f"tuning {job.title}", job.identity, (job.input_key,))
         try:
-            ended = _tune(missing, out, cluster, most_failed)
+            ended = _tune(missing, out, cluster, most_failed, tracking)
         except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
-            ended = dict.fromkeys([job.key for job in missing], str(error))
+            ended, was_cut_off = dict.fromkeys([job.key for job in missing], str(error)), True
         done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
         WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
     tuned, failed = dict[str, StageOutput](), dict[str, str]()
     for job in jobs:
         output = finished(job.place, job.key)
         if output is None:
-            stopped = why_stopped(job.place)
-            failed[job.key] = f"stopped: {stopped}" if stopped else _cause(job, ended.get(job.key, ""))
+            why = why_stopped(job.place)
+            failed[job.key] = f"stopped: {why}" if why else _cause(job, ended.get(job.key, ""))
         else:
             tuned[job.key] = replace(output, was_done=job not in missing)
-    return TuningResult(tuned, failed, frozenset(job.key for job in jobs if why_stopped(job.place)) - tuned.keys())
+    stopped = frozenset(job.key for job in jobs if why_stopped(job.place)) - tuned.keys()
+    for job in missing:
+        is_failure = job.key not in stopped and (job.place.exists(FAILURE) or not was_cut_off)
+        tracking.ended(tracked(job), "finished" if job.key in tuned else "failed" if is_failure else "stopped")
+    return TuningResult(tuned, failed, stopped)
 
 
-def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None) -> Mapping[str, str]:
+def _tune(
+    missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_failed: int | None, tracking: Tracking
+) -> Mapping[str, str]:
     """Why jobs ended without a word of their own, by key.
 
     Raises:
@@ -96,10 +108,10 @@ def _tune(missing: Sequence[TuneJob], out: Location, cluster: Cluster, most_fail
     if n_workers == 1:
         more = ", as far as there is room" if at_once > cluster.trainers_that_fit() else ""
         say(f"  tuning {len(missing)} combo(s), {at_once} at once{more}")
-        return run_trials(missing, at_once, out, cluster, most_failed)
+        return run_trials(missing, at_once, out, cluster, most_failed, tracking=tracking)
     if at_once > 1:
         say(f"  tuning {len(missing)} combo(s), {at_once} at once with {n_workers} workers each")
-        return run_trials(missing, at_once, out, cluster, most_failed, n_workers)
+        return run_trials(missing, at_once, out, cluster, most_failed, n_workers, tracking)
     say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
     run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
     return {}

@@ -1,0 +1,1 @@
+"""Trackers of experiments, MLflow and Weights & Biases: a run for each trial."""
