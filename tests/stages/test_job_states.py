@@ -10,9 +10,11 @@ import pytest
 
 from raycalib.stages.boards import ray_metrics
 from raycalib.stages.tuned import job_states
+from raycalib.stages.tuned.job_end import JobEnd
 from raycalib.stages.tuned.job_states import ShownJobs, states_of
+from raycalib.stages.tuned.stops import ask_to_stop
 from raycalib.stages.tuned.tune_job import TuneJob
-from raycalib.stages.workers.trial import JOB
+from raycalib.stages.workers.trial import JOB, STOPPED
 from raycalib.tuning.settings import TuningSettings
 from raycalib.tuning.trunk import Trunk
 from tests.stages.test_tune import job_of, row
@@ -41,7 +43,8 @@ def family(tmp_path: Path) -> list[TuneJob]:
 def test_a_familys_jobs_are_as_far_as_its_trial_has_told(
     family: list[TuneJob], status: str, begun: str, failed: str, is_over: bool, expected: str
 ) -> None:
-    assert " ".join(states_of(family, status, begun, failed, is_over).values()) == expected
+    ended: dict[str, JobEnd] = dict.fromkeys(failed, "failed")
+    assert " ".join(states_of(family, status, begun, ended, is_over).values()) == expected
 
 
 def shown_by(callback: ShownJobs, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, float]]:
@@ -92,3 +95,9 @@ def test_a_trial_that_reports_a_later_job_has_finished_those_before(family: list
     trial = SimpleNamespace(config={"job": 0}, status="RUNNING")
     callback.on_trial_result(iteration=1, trials=[trial], trial=trial, result={JOB: "b", "val_nll": 0.5})
     assert callback.states([trial]) == {"a": "finished", "b": "running", "c": "waiting"}
+    callback.on_trial_result(iteration=2, trials=[trial], trial=trial, result={STOPPED: "b"})
+    assert callback.states([trial]) == {"a": "finished", "b": "stopped", "c": "running"}
+    ask_to_stop(family[2].place)
+    trial.status = "TERMINATED"
+    callback.on_trial_complete(iteration=3, trials=[trial], trial=trial)
+    assert callback.states([trial]) == {"a": "stopped", "b": "stopped", "c": "stopped"}, "as the files say"

@@ -11,14 +11,16 @@ from raycalib.stages.boards import ray_metrics
 from raycalib.stages.boards.trackers.tracked import tracked
 from raycalib.stages.boards.trackers.tracking import NO_TRACKING, Tracking
 from raycalib.stages.tuned.families import family_of
+from raycalib.stages.tuned.job_end import JobEnd, end_of
 from raycalib.stages.tuned.tune_job import TuneJob
-from raycalib.stages.workers.trial import JOB
+from raycalib.stages.workers.trial import JOB, STOPPED
 
 JobState = Literal["waiting", "running", "finished", "failed", "stopped"]
+FAILED_STATE: JobEnd = "failed"
 
 
 def states_of(
-    family: Sequence[TuneJob], status: str, begun: Collection[str], failed: Collection[str], is_over: bool
+    family: Sequence[TuneJob], status: str, begun: Collection[str], ended: Mapping[str, JobEnd], is_over: bool
 ) -> dict[str, JobState]:
     """The state of each job of a family, which one trial tunes in turn, by its key.
 
@@ -26,14 +28,14 @@ def states_of(
         family: in the order in which they are tuned.
         status: of the trial, as Tune calls it.
         begun: keys of the jobs that have reported something.
-        failed: keys of those that have left their failure.
+        ended: by key, how those have ended of which that is known.
         is_over: nothing more is tuned, so what is not done was stopped.
     """
-    last = max((place for place, job in enumerate(family) if job.key in begun or job.key in failed), default=-1)
+    last = max((place for place, job in enumerate(family) if job.key in begun or job.key in ended), default=-1)
     states = dict[str, JobState]()
     for place, job in enumerate(family):
-        if job.key in failed:
-            states[job.key] = "failed"
+        if job.key in ended:
+            states[job.key] = ended[job.key]
         elif place < last or status == "TERMINATED":
             states[job.key] = "finished"
         elif status == "ERROR":
@@ -74,6 +76,7 @@ class ShownJobs(Callback):
         self.clock = clock
         self._by_key = {job.key: job for job in jobs}
         self._begun = set[str]()
+        self._ended = dict[str, JobEnd]()
         self._shown = -ray_metrics.SHOWN_EVERY_S
 
     def on_trial_result(self, iteration: int, trials: Sequence[Any], trial: Any, result: Any, **info: Any) -> None:
@@ -81,6 +84,13 @@ class ShownJobs(Callback):
         if key := result.get(JOB):
             self._begun.add(key)
             self.tracking.evaluated(tracked(self._by_key[key]), result)
+        if key := result.get(STOPPED):
+            self._ended[key] = "stopped"
+
+    def on_trial_complete(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
+        """Sees what has become of its jobs."""
+        for job in family_of(self.jobs, trial.config["job"]):
+            self._ended.setdefault(job.key, end_of(job))
 
     def on_step_begin(self, iteration: int, trials: Sequence[Any], **info: Any) -> None:
         """Shows the states every few seconds."""
@@ -96,7 +106,8 @@ class ShownJobs(Callback):
         states: dict[str, JobState] = {job.key: "stopped" if is_over else "waiting" for job in self.jobs}
         for trial in trials:
             family = family_of(self.jobs, trial.config["job"])
-            states |= states_of(family, trial.status, self._begun, self.failed, is_over)
+            ended = self._ended | dict.fromkeys(self.failed, FAILED_STATE)
+            states |= states_of(family, trial.status, self._begun, ended, is_over)
         return states
 
     def _show(self, states: Mapping[str, JobState]) -> None:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 import time
 from typing import Any
@@ -10,16 +9,13 @@ from typing import Any
 from ray.tune import Callback
 
 from raycalib.console import CONSOLE
-from raycalib.errors import StorageError
 from raycalib.stages.lines.beats import BEATS, Beat, Doing
 from raycalib.stages.lines.trial_table import TrialRow, TrialsSummary, table_lines
 from raycalib.stages.tuned.families import family_of
-from raycalib.stages.tuned.stops import why_stopped
-from raycalib.stages.tuned.trial_files import FAILURE
+from raycalib.stages.tuned.job_end import end_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.trial import FAILED
 from raycalib.stages.workers.tuning_log import combo_start
-from raycalib.storage.manifest import MANIFEST_NAME
 
 DRAW_EVERY_S = 1.0
 LEAST_JOBS = 2
@@ -52,7 +48,7 @@ class LiveTable(Callback):
         """Sees what has become of its jobs."""
         if self._is_wanted():
             for job in family_of(self.jobs, trial.config["job"]):
-                self._over.setdefault(job.key, _end_of(job))
+                self._over.setdefault(job.key, end_of(job))
 
     def on_trial_error(self, iteration: int, trials: Sequence[Any], trial: Any, **info: Any) -> None:
         """Counts what is left of it as failed."""
@@ -67,7 +63,7 @@ class LiveTable(Callback):
         self._drawn = now
         for job in self.jobs:
             if (beat := self._beat(job)) and beat.doing.is_over:
-                self._over.setdefault(job.key, _end_of(job))
+                self._over.setdefault(job.key, end_of(job))
         found = [self._job(trial) for trial in trials if trial.status == "RUNNING"]
         at_work = [job for job in found if job is not None]
         rows = [TrialRow(job.key, _combo(job), _title(job), self._doing(job)) for job in at_work]
@@ -128,14 +124,3 @@ def _combo(job: TuneJob) -> str:
 
 def _title(job: TuneJob) -> str:
     return job.cell or job.settings.method
-
-
-def _end_of(job: TuneJob) -> str:
-    """How a job of a trial that has ended came to its end; finished where the store does not say."""
-    with suppress(StorageError):
-        if job.place.exists(MANIFEST_NAME):
-            return FINISHED
-        if why_stopped(job.place):
-            return STOPPED
-        return FAILED_STATE if job.place.exists(FAILURE) else FINISHED
-    return FINISHED

@@ -25,6 +25,9 @@ from raycalib.tuning.world import World
 JOB = "job_key"
 """Under which a trial reports the key of the job whose evaluation it is."""
 
+STOPPED = "stopped"
+"""Under which a trial reports the key of a job that was stopped before its end."""
+
 FAILED = "failed"
 """Under which a trial reports the key of a job that has left its failure in its place."""
 
@@ -51,8 +54,8 @@ def tune_trial(config: dict[str, Any], jobs: Sequence[TuneJob], use_gpu: bool, r
 def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
     try:
         _tune_within_memory(job, world)
-    except StoppedError:  # which it has left in its place
-        pass
+    except StoppedError:  # why is left in its place
+        ray_tune.report({STOPPED: job.key})
     except StorageError:  # a store that did not answer may do so soon
         raise
     except (RaycalibError, RuntimeError) as error:
