@@ -17,6 +17,7 @@ from raycalib.stages.chains.stopping import check_stopped
 from raycalib.stages.left_over import groups_now
 from raycalib.stages.lines.progress import say, show
 from raycalib.stages.lines.worker_lines import WORKER_LINES
+from raycalib.stages.orphans import remove_of_dead_drivers
 from raycalib.stages.pools.room import (
     grows_by_itself,
     lack_of_trainers,
@@ -74,6 +75,8 @@ class Cluster:
             self._set_up()
             if not ray.is_initialized():
                 self._start()
+                if self.out is not None and not self._started_here:
+                    remove_of_dead_drivers(self.out)
                 self.groups_before = groups_now()
             self._check_out()
 

@@ -29,4 +29,5 @@ def write_validation(place: Location, row_ids: Sequence[str], labels: Sequence[i
 def read_validation(place: Location) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Ids of the rows, (n,) labels and (n,) log-odds, as they were written."""
     rows = pq.read_table(io.BytesIO(place.read_bytes(VALIDATION)))
-    return rows["row_id"].to_pylist(), rows["query_label"].to_numpy(), rows["margin"].to_numpy()
+    # Copies, since torch warns of arrays that nobody may write to.
+    return rows["row_id"].to_pylist(), np.array(rows["query_label"]), np.array(rows["margin"])

@@ -14,6 +14,7 @@ from raycalib.run_logs import RUN_LOGS
 from raycalib.secrets import hide_message
 from raycalib.stages.boards.trackers.tracking import NO_TRACKING, Tracking
 from raycalib.stages.cluster import Cluster
+from raycalib.stages.orphans import Orphans
 from raycalib.stages.output import StageError
 from raycalib.stages.pools.room import nodes_now, workers_that_fit
 from raycalib.stages.settings import RaySettings
@@ -79,6 +80,7 @@ def run_trials(
                 LiveTable(jobs),
                 ShownJobs(jobs, watched.failed, out.absolute().name, tracking),
                 NoLines(),
+                *([Orphans()] if n_workers > 1 else []),
             ],
             failure_config=tune.FailureConfig(max_failures=-1),  # WatchedTrials bounds them
             verbose=0,

@@ -10,6 +10,7 @@ from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.lines.worker_lines import WORKER_LINES
+from raycalib.stages.orphans import own_groups_removed
 from raycalib.stages.output import StageError, StageOutput, finished
 from raycalib.stages.tuned.families import families
 from raycalib.stages.tuned.remedies import what_to_do
@@ -109,12 +110,13 @@ def _tune(
         more = ", as far as there is room" if at_once > cluster.trainers_that_fit() else ""
         say(f"  tuning {len(missing)} combo(s), {at_once} at once{more}")
         return run_trials(missing, at_once, out, cluster, most_failed, tracking=tracking)
-    if at_once > 1:
-        say(f"  tuning {len(missing)} combo(s), {at_once} at once with {n_workers} workers each")
-        return run_trials(missing, at_once, out, cluster, most_failed, n_workers, tracking)
-    say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
-    run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
-    return {}
+    with own_groups_removed(out):
+        if at_once > 1:
+            say(f"  tuning {len(missing)} combo(s), {at_once} at once with {n_workers} workers each")
+            return run_trials(missing, at_once, out, cluster, most_failed, n_workers, tracking)
+        say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
+        run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
+        return {}
 
 
 def _cause(job: TuneJob, ended: str) -> str:
