@@ -1,6 +1,7 @@
 """From final hidden states to logits, as the model itself computes them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
 from raycalib.lm.batching import pad_right
+from raycalib.lm.packed import reading_alone
 
 LOGITS_VERSION = "own-1"
 """Of how logits and likelihoods are computed; part of what tells stored ones from others."""
@@ -88,6 +90,34 @@ def final_states(model: PreTrainedModel, texts: Sequence[Sequence[int]], pad_id:
     padded = pad_right(texts, pad_id).to(model.device)
     states: Tensor = decoder_of(model)(input_ids=padded, use_cache=False).last_hidden_state
     return states
+
+
+def states_at(
+    model: PreTrainedModel,
+    texts: Sequence[Sequence[int]],
+    places: Sequence[Sequence[int]],
+    pad_id: int,
+    is_narrow: bool = True,
+) -> Tensor:
+    """(B, R, H) final hidden states of texts, at R places of each.
+
+    Args:
+        model: with its layers.
+        texts: B of them, as token ids.
+        places: R in each text, distinct.
+        pad_id: of the padding on the right.
+        is_narrow: whether the last layer is computed at these places alone, where it is built as Llama's.
+    """
+    positions = torch.tensor(places, device=model.device)
+    n_tokens = max(map(len, texts))
+    with reading_alone(decoder_of(model), positions, n_tokens) if is_narrow else nullcontext():
+        states = final_states(model, texts, pad_id)
+    return at_places(states, positions)
+
+
+def at_places(states: Tensor, places: Tensor) -> Tensor:
+    """(B, R, …) of (B, S, …), at (B, R) places of each row."""
+    return states[torch.arange(len(states), device=states.device)[:, None], places]
 
 
 def model_logits(model: PreTrainedModel, states: Tensor) -> Tensor:

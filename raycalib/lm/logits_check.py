@@ -10,7 +10,7 @@ from raycalib.errors import ModelError
 from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import pad_token_id
-from raycalib.lm.logits import final_states, head_of, label_logits, model_logits
+from raycalib.lm.logits import final_states, head_of, label_logits, model_logits, states_at
 from raycalib.prompts import query_text
 
 QUERIES = (
@@ -52,6 +52,24 @@ def check_query_logits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
             tolerance = allowed[model.dtype]
             check_logits(model, found.of_labels[at], expected[labels], largest, tolerance)
             check_logits(model, found.of_all[at], expected, largest, tolerance)
+
+
+@torch.inference_mode()
+def can_read_alone(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the last layer gives the same states where it is computed only at those that are read.
+
+    Not so where it has parts of the known names that look at other tokens, as a convolution over queries does.
+    """
+    texts = [list(tokenizer(query)["input_ids"]) for query in QUERIES]
+    places = [(len(ids) - 1, len(ids) // 2) for ids in texts]
+    pad_id = pad_token_id(tokenizer)
+    try:
+        whole, alone = (states_at(model, texts, places, pad_id, is_narrow) for is_narrow in (False, True))
+    except UNREADABLE as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    return bool((alone - whole).abs().max() <= TOLERANCE[model.dtype] * whole.abs().max())
 
 
 def _plain(model: PreTrainedModel, ids: list[int]) -> Tensor:

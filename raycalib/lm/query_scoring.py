@@ -12,8 +12,8 @@ from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS, tokens_at_once
 from raycalib.lm.engines.memory import TOO_LARGE, TokenBudget, in_batches
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import pad_token_id
-from raycalib.lm.logits import final_states, label_logits, state_size
-from raycalib.lm.logits_check import check_query_logits
+from raycalib.lm.logits import label_logits, state_size, states_at
+from raycalib.lm.logits_check import can_read_alone, check_query_logits
 from raycalib.lm.query_tokens import QueryTokens, query_tokens
 from raycalib.lm.window import TooLongError, context_window
 from raycalib.prompts import TARGET_PROMPT
@@ -70,6 +70,7 @@ class QueryScorer:
         self._pad = pad_token_id(tokenizer)
         self._window = context_window(model, max_tokens)
         check_query_logits(model, tokenizer)
+        self._is_narrow = can_read_alone(model, tokenizer)
 
     @torch.inference_mode()
     def score(
@@ -114,19 +115,15 @@ class QueryScorer:
 
         def queried(batch: list[int]) -> list[_Read]:
             ids = [tokens[index].query for index in batch]
-            hidden = final_states(self.model, ids, self._pad)
-            rows = torch.arange(len(batch))
-            pairs = label_logits(self.model, hidden[rows, [len(row) - 1 for row in ids]], self._labels)
-            states = _float32(hidden[rows, [ends[index] for index in batch]])
-            return [_Read(*both) for both in zip(pairs.double().cpu().numpy(), states, strict=True)]
+            places = [(len(row) - 1, ends[index]) for row, index in zip(ids, batch, strict=True)]
+            hidden = states_at(self.model, ids, places, self._pad, self._is_narrow)
+            pairs = label_logits(self.model, hidden[:, 0], self._labels)
+            return [_Read(*both) for both in zip(pairs.double().cpu().numpy(), _float32(hidden[:, 1]), strict=True)]
 
         def answered(batch: list[int]) -> list[np.ndarray]:
             ids = [tokens[index].answered for index in batch]
-            return list(
-                _float32(
-                    final_states(self.model, ids, self._pad)[torch.arange(len(batch)), [len(row) - 1 for row in ids]]
-                )
-            )
+            places = [(len(row) - 1,) for row in ids]
+            return list(_float32(states_at(self.model, ids, places, self._pad, self._is_narrow)[:, 0]))
 
         found = in_batches({i: len(row.query) for i, row in tokens.items()}, self.budget, queried, self._at_once)
         after = in_batches({i: len(tokens[i].answered) for i in sorted(apart)}, self.budget, answered, self._at_once)

@@ -1,20 +1,21 @@
 """Query logits of many architectures against their own forward passes."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from raycalib.errors import ModelError
 from raycalib.lm.label_tokens import query_label_tokens
-from raycalib.lm.logits import LogitRule, logit_rule, state_size
-from raycalib.lm.logits_check import check_query_logits
+from raycalib.lm.logits import LogitRule, logit_rule, state_size, states_at
+from raycalib.lm.logits_check import can_read_alone, check_query_logits
 from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import query_text
-from tests.lm.architectures import CONFIGS, tiny_model
+from tests.lm.architectures import CONFIGS, tiny_gemma3_with_images, tiny_model
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 TEXTS = ["Question: What is the capital of France?\nAnswer:", "Question: x\nAnswer:", "Question: Japan?\nAnswer:"]
@@ -128,3 +129,44 @@ def test_rules_by_configuration(tiny_llama: TinyLlama) -> None:
 def test_a_cap_bounds_what_was_scaled() -> None:
     found = LogitRule(0.5, 2.0).apply(torch.tensor([4.0, -400.0]))
     torch.testing.assert_close(found, torch.tensor([2 * np.tanh(1.0), -2.0], dtype=torch.float32))
+
+
+ROWS = [[1, *range(20, 60)], [1, 30], [1, *range(40, 65)], [1, *range(10, 50)]]
+PLACES = [(40, 12), (1, 0), (25, 24), (7, 40)]
+WHOLE = {"falcon", "gpt2", "gpt_neox", "opt", "gemma3_with_images"}
+"""Whose last layer is not built as Llama's, or lies deeper: it is computed whole."""
+
+
+@pytest.mark.parametrize("name", [*CONFIGS, "gemma3_with_images"])
+@torch.no_grad()
+def test_states_of_a_narrowed_last_layer_are_those_of_a_whole_one(name: str, tiny_llama: TinyLlama) -> None:
+    n_tokens = len(tiny_llama[1])
+    make = tiny_gemma3_with_images if name == "gemma3_with_images" else partial(tiny_model, name)
+    model = make(n_tokens)
+    seen = set[int]()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_pre_hook(lambda _, given: seen.add(given[0].shape[1]))
+    whole = states_at(model, ROWS, PLACES, 0, is_narrow=False)
+    assert len(PLACES[0]) not in seen
+    alone = states_at(model, ROWS, PLACES, 0)
+    assert (len(PLACES[0]) in seen) == (name not in WHOLE)
+    torch.testing.assert_close(alone, whole, rtol=1e-5, atol=1e-5)
+    assert can_read_alone(model, tiny_llama[1])
+
+
+def test_a_layer_whose_queries_look_at_their_neighbours_is_computed_whole(tiny_llama: TinyLlama) -> None:
+    class WithNeighbour(nn.Module):
+        def __init__(self, projection: nn.Module) -> None:
+            super().__init__()
+            self.projection = projection
+
+        def forward(self, states: Tensor) -> Tensor:
+            return self.projection(states + states.roll(1, dims=1).index_fill(1, torch.tensor([0]), 0))
+
+    model = copy.deepcopy(tiny_llama[0])
+    attention = model.model.layers[-1].self_attn
+    attention.q_proj = WithNeighbour(attention.q_proj)
+    assert not can_read_alone(model, tiny_llama[1])
+    found = QueryScorer(model, tiny_llama[1]).score(TEXTS, ANSWERS).logits
+    np.testing.assert_allclose(found, own_logits(model, tiny_llama[1]).numpy(), rtol=1e-4, atol=1e-5)

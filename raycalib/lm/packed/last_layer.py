@@ -1,5 +1,7 @@
 """The last layer computed only where its output is read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,7 +29,12 @@ class LastLayerReads:
             hook.remove()
 
     def narrow(self, positions: Tensor, n_tokens: int) -> None:
-        """Of the coming pass, over so many tokens a row, only these places (R,), distinct, are read in every row."""
+        """Of the coming pass, over so many tokens a row, only these places are read.
+
+        Args:
+            positions: distinct ones, (R,) for all rows alike; or (B, R), of each row its own.
+            n_tokens: of a row, padding included.
+        """
         self.positions, self.n_tokens = positions, n_tokens
 
     def widen(self) -> None:
@@ -40,6 +47,17 @@ class LastLayerReads:
         if self.positions is None or named.get("packed_rows") is None:
             return None
         return arguments, named | {"read": self.positions}
+
+
+@contextmanager
+def reading_alone(decoder: nn.Module, positions: Tensor, n_tokens: int) -> Iterator[None]:
+    """Within it, the decoder's last layer is narrowed as by ``LastLayerReads.narrow``."""
+    reads = LastLayerReads(decoder)
+    reads.narrow(positions, n_tokens)
+    try:
+        yield
+    finally:
+        reads.remove()
 
 
 def _last_part(decoder: nn.Module, name: str) -> nn.Module | None:
@@ -67,13 +85,30 @@ class _Narrowing:
 
     def before(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
         states: Tensor = arguments[0]
-        self.is_narrow = self.reads.positions is not None and states.shape[1:-1] == (self.reads.n_tokens,)
-        if not self.is_narrow:
+        positions = self.reads.positions
+        self.is_narrow = positions is not None and _has_rows(states, positions, self.reads.n_tokens)
+        if positions is None or not self.is_narrow:
             return None
-        return (states.index_select(1, self.reads.positions), *arguments[1:])
+        if positions.ndim == 1:
+            return (states.index_select(1, positions), *arguments[1:])
+        return (states.gather(1, _wide(positions, states)), *arguments[1:])
 
     def after(self, module: nn.Module, arguments: tuple[Any, ...], output: Tensor) -> Tensor | None:
-        if not self.is_narrow:
+        positions = self.reads.positions
+        if positions is None or not self.is_narrow:
             return None
         whole = output.new_zeros(output.shape[0], self.reads.n_tokens, *output.shape[2:])
-        return whole.index_copy(1, self.reads.positions, output)
+        if positions.ndim == 1:
+            return whole.index_copy(1, positions, output)
+        return whole.scatter(1, _wide(positions, output), output)
+
+
+def _has_rows(states: Tensor, positions: Tensor, n_tokens: int) -> bool:
+    """Whether (B, N, H) states are those of all tokens of the rows."""
+    is_all = states.shape[1:-1] == (n_tokens,)
+    return is_all and (positions.ndim == 1 or len(positions) == len(states))
+
+
+def _wide(positions: Tensor, states: Tensor) -> Tensor:
+    """(B, R, H) positions from (B, R), for states of H numbers."""
+    return positions[:, :, None].expand(-1, -1, states.shape[-1])

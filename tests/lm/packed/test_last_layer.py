@@ -1,10 +1,11 @@
 import copy
 
+import pytest
 import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.lm.packed import LastLayerReads
+from raycalib.lm.packed import LastLayerReads, reading_alone
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 READ = torch.tensor([7, 2, 3])
@@ -50,3 +51,26 @@ def test_the_last_layer_works_on_what_is_read_alone(tiny_llama: TinyLlama) -> No
     reads.widen()
     states_of(model)
     assert set(seen.values()) == {IDS.shape[1]}
+
+
+@torch.no_grad()
+def test_each_row_has_places_of_its_own(tiny_llama: TinyLlama) -> None:
+    decoder = copy.deepcopy(tiny_llama[0]).double().get_submodule("model")
+    ids, places = torch.arange(20, 50).view(3, 10), torch.tensor([[9, 2], [0, 5], [3, 4]])
+    rows = torch.arange(3)[:, None]
+    whole = decoder(input_ids=ids, use_cache=False).last_hidden_state
+    with reading_alone(decoder, places, 10):
+        narrowed = decoder(input_ids=ids, use_cache=False).last_hidden_state
+    torch.testing.assert_close(narrowed[rows, places], whole[rows, places], rtol=1e-12, atol=1e-12)
+    others = torch.ones(3, 10, dtype=torch.bool).index_put((rows, places), torch.tensor(False))
+    assert (narrowed[others] != whole[others]).any(dim=-1).all()  # else the layer was computed for all
+    assert torch.equal(decoder(input_ids=ids, use_cache=False).last_hidden_state, whole)  # and left as it was found
+
+
+@torch.no_grad()
+def test_the_layer_is_left_as_it_was_where_a_pass_fails(tiny_llama: TinyLlama) -> None:
+    decoder = copy.deepcopy(tiny_llama[0]).get_submodule("model")
+    whole = decoder(input_ids=IDS, use_cache=False).last_hidden_state
+    with pytest.raises(RuntimeError, match="memory"), reading_alone(decoder, READ[None], IDS.shape[1]):
+        raise RuntimeError("out of memory")
+    assert torch.equal(decoder(input_ids=IDS, use_cache=False).last_hidden_state, whole)
