@@ -1,6 +1,7 @@
 """A sweep of two combos against grids of single commands, by processor time.
 
 python bench/sweep.py                # about twenty minutes on two cores
+python bench/sweep.py --ways "sweep on trunks" "shared grid"    # seven
 
 Four ways to the same cells, each in a new directory, by whole commands:
   plain grid       every trial by itself from questions on: jobs/full_pipeline.py with a directory of its own
@@ -9,7 +10,9 @@ Four ways to the same cells, each in a new directory, by whole commands:
   sweep on trunks  jobs/sweep.py --tuning.schedule wsd, where trials of other lengths share their beginning
 Goals: processor seconds of a sweep at most a quarter of the plain grid's, and at most 0.6 of the shared grid's, with
 the same best validation NLL for each combo: zero lies within the 95 % interval of the difference to the plain grid's
-best trial, row by row. Processor time is the machine's, so nothing else may run. Ends with one line of JSON.
+best trial, row by row. The shared grid only tunes, where a sweep goes on to evaluate and report what it has chosen: so
+it is compared with what a sweep has taken when its choice is written, and with the whole command. Processor time is the
+machine's, so nothing else may run. Ends with one line of JSON.
 """
 
 import argparse
@@ -45,12 +48,20 @@ def flags(rows: int) -> list[str]:
     return ["--recipe", "demo", "--styles", "oe", "--n-resamples", "100", "--source.limits", *chosen]
 
 
-def run(job: str, *arguments: str) -> None:
-    """A whole command."""
+def run(job: str, *arguments: str, sees: Path | None = None) -> float | None:
+    """A whole command; the machine's processor seconds at the moment when a file has come that it writes."""
     command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *arguments]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}: {done.stdout[-2000:]}")
+    seen_at = None
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
+        while process.poll() is None:
+            if sees is not None and seen_at is None and sees.exists():
+                seen_at = processor_seconds()
+            time.sleep(0.1)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}: {said.read()[-2000:].decode()}")
+    return seen_at
 
 
 def processor_seconds() -> float:
@@ -94,10 +105,15 @@ def shared_grid(folder: Path, rows: int) -> Losses:
     return of_tuned(folder)
 
 
+CHOSEN_AT: dict[str, float | None] = {}
+"""Of each sweep, the machine's processor seconds when its choice was written."""
+
+
 def sweep(folder: Path, rows: int, *more: str) -> Losses:
-    """All trials by one command."""
+    """All trials by one command, of which what is taken at the choice is noted."""
     axes = ["--axis", f"kl_decay={','.join(KL_DECAYS)}", "--axis", f"steps={','.join(STEPS)}"]
-    run("sweep", *flags(rows), "--models", *MODELS, *axes, "--methods", METHODS, *more, "--out", str(folder))
+    command = [*flags(rows), "--models", *MODELS, *axes, "--methods", METHODS, *more, "--out", str(folder)]
+    CHOSEN_AT[folder.name] = run("sweep", *command, sees=folder / "sweep" / "leaderboard.csv")
     return of_tuned(folder)
 
 
@@ -109,17 +125,25 @@ def sweep_on_trunks(folder: Path, rows: int) -> Losses:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000, help="training rows of each combo")
-    rows = parser.parse_args().rows
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="those to compare")
+    given = parser.parse_args()
+    if not any(way.endswith("grid") for way in given.ways):
+        parser.error("--ways: name a grid to compare with")
+    rows = given.rows
     figures: dict[str, dict[str, float]] = {}
     losses: dict[str, Losses] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name, way in WAYS.items():
+            if name not in given.ways:
+                continue
             began, before = time.monotonic(), processor_seconds()
             losses[name] = way(Path(temporary) / name, rows)
             figures[name] = {
                 "cpu_s": round(processor_seconds() - before, 1),
                 "wall_s": round(time.monotonic() - began, 1),
             }
+            if chosen_at := CHOSEN_AT.get(name):
+                figures[name]["cpu_s_to_choice"] = round(chosen_at - before, 1)
             print(f"{name}: {figures[name]}", flush=True)
     print(json.dumps(result(rows, figures, losses)))
 
@@ -133,8 +157,8 @@ WAYS: dict[str, Callable[[Path, int], Losses]] = {
 
 
 def result(rows: int, figures: dict[str, dict[str, float]], losses: dict[str, Losses]) -> dict[str, Any]:
-    """Ratios, and how far the sweeps' best trials are from the plain grid's."""
-    cpu = {name: of["cpu_s"] for name, of in figures.items()}
+    """Ratios, and how far the sweeps' best trials are from a grid's."""
+    other = "plain grid" if "plain grid" in losses else "shared grid"
     sweeps = [name for name in losses if name.startswith("sweep")]
     return {
         "bench": "sweep",
@@ -142,11 +166,17 @@ def result(rows: int, figures: dict[str, dict[str, float]], losses: dict[str, Lo
         "trials": {name: len(found) for name, found in losses.items()},
         "training_rows": rows,
         "figures": figures,
-        "ratio_to_plain_grid": {name: round(cpu[name] / cpu["plain grid"], 3) for name in sweeps},
-        "ratio_to_shared_grid": {name: round(cpu[name] / cpu["shared grid"], 3) for name in sweeps},
+        **{
+            f"ratio_to_{grid.replace(' ', '_')}{of.removeprefix('cpu_s')}": {
+                name: round(figures[name][of] / figures[grid]["cpu_s"], 3) for name in sweeps
+            }
+            for grid in ("plain grid", "shared grid")
+            for of in ("cpu_s", "cpu_s_to_choice")
+            if grid in figures
+        },
         "best_nll": {name: {model: mean(best(losses[name], model)) for model in MODELS} for name in losses},
-        "best_nll_above_plain": {
-            name: {model: difference(best(losses[name], model), best(losses["plain grid"], model)) for model in MODELS}
+        f"best_nll_above_{other.replace(' ', '_')}": {
+            name: {model: difference(best(losses[name], model), best(losses[other], model)) for model in MODELS}
             for name in sweeps
         },
     }
