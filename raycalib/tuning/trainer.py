@@ -181,11 +181,10 @@ class Tuner:
         drawn = [stable_seed("row", self.seed, step, place) for place in places]
         kept = [place for place, row in enumerate(given) if row not in self.left_out]
         rows, seeds = [given[place] for place in kept], [drawn[place] for place in kept]
-        share = -(-self.settings.global_batch_size // self.world.size)
-        size = self.settings.micro_batch_size
-        parts = [slice(start, start + size) for start in range(0, share, size)]
+        n_rows, size = self.settings.global_batch_size, self.settings.micro_batch_size
+        parts = [slice(start, start + size) for start in range(0, -(-n_rows // self.world.size), size)]
         micro = [self._micro_batch(rows[part], seeds[part]) for part in parts]
-        mine = self.engine.step(micro, self.settings.global_batch_size, learning_rate(self.settings, step))
+        mine = self.engine.step(micro, n_rows, learning_rate(self.settings, step))
         n_tokens = sum(each.batch.n_tokens * each.weight for each in micro)
         # The first worker's clock alone says when to ask: Ray's answer waits until all of them do.
         due = self.world.is_first and time.monotonic() - self._asked >= NOTICE_EVERY_S
@@ -193,8 +192,7 @@ class Tuner:
         if asking:
             self._asked = time.monotonic()
             told = [float(self.hooks.checkpoint_now()), float(self.world.is_first and self.hooks.stop(None))]
-            self._warning, self._stop = (told_by_one > 0 for told_by_one in self.world.sum(told))
-        n_rows = self.settings.global_batch_size
+            self._warning, self._stop = (by_any > 0 for by_any in self.world.sum(told))
         sums = StepSums(query / n_rows, divergence / n_rows, mine.grad_norm)
         finite = math.isfinite(query + divergence) and (sums.grad_norm is None or math.isfinite(sums.grad_norm))
         if not finite:

@@ -1,6 +1,7 @@
 """Jobs that differ in their length alone: one trial tunes them in turn, and each stands for itself."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -247,6 +248,7 @@ def test_a_family_counts_as_one_where_a_cluster_is_shared_out(
 def test_several_workers_tune_a_family_in_the_same_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[list[int]] = []
     monkeypatch.setattr(Cluster, "connect", lambda self: None)
+    monkeypatch.setattr(tuning_run, "own_groups_removed", nullcontext)
     monkeypatch.setattr(tuning_run, "share_out", lambda jobs, cluster: (2, 1))
     monkeypatch.setattr(tuning_run, "run_train", lambda jobs, *others: given.append(lengths_of(jobs)))
     jobs = jobs_of(tmp_path, [row("train"), row("val_select")])

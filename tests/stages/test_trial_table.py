@@ -25,18 +25,18 @@ def rows() -> list[TrialRow]:
         at="step 120/400", step=120, steps=400, loss=1.25, val_nll=0.6, best_nll=0.5, tokens_per_s=12345.6, left_s=42
     )
     return [
-        TrialRow("0123456789ab", "llama2:7b/oe", "kl_decay=0.5 steps=400", going),
-        TrialRow("123456789abc", "mistral:7b/choice", "kl_decay=1 steps=400", Doing(at="loading the model")),
-        TrialRow("23456789abcd", "m/oe", "lr=1e-3", None),
+        TrialRow("c0ffee11aa22", "llama2:7b/oe", "kl_decay=0.5 steps=400", going),
+        TrialRow("d0ffee11aa22", "mistral:7b/choice", "kl_decay=1 steps=400", Doing(at="loading the model")),
+        TrialRow("e0ffee11aa22", "m/oe", "lr=1e-3", None),
     ]
 
 
 def test_a_row_of_each_and_a_last_line_of_all() -> None:
     assert table_lines(rows(), summary(), 120, 20) == [
         "  trial     combo              title                                step   loss  val NLL  tokens/s  left",
-        "  01234567  llama2:7b/oe       kl_decay=0.5 steps=400            120/400  1.250   0.6000    12,346  42 s",
-        "  12345678  mistral:7b/choice  kl_decay=1 steps=400    loading the model",
-        "  23456789  m/oe               lr=1e-3                            starts",
+        "  c0ffee11  llama2:7b/oe       kl_decay=0.5 steps=400            120/400  1.250   0.6000    12,346  42 s",
+        "  d0ffee11  mistral:7b/choice  kl_decay=1 steps=400    loading the model",
+        "  e0ffee11  m/oe               lr=1e-3                            starts",
         LAST,
     ]
     assert table_lines([], summary({"at work": 0}, None), 120, 20)[-1] == "  no trials · 13 min"
@@ -56,7 +56,7 @@ def test_a_row_of_each_and_a_last_line_of_all() -> None:
 def test_a_narrow_terminal_has_fewer_columns_and_cut_titles(columns: int, head: list[str]) -> None:
     lines = table_lines(rows(), summary(), columns, 20)
     assert lines[0].split() == head
-    assert [line.split()[0] for line in lines[1:4]] == ["01234567", "12345678", "23456789"]
+    assert [line.split()[0] for line in lines[1:4]] == ["c0ffee11", "d0ffee11", "e0ffee11"]
     if columns > 28:
         assert max(cell_len(line) for line in lines[:4]) <= columns
 
@@ -80,14 +80,14 @@ def test_of_more_than_a_terminal_holds_the_newest_are_shown() -> None:
 
 
 def test_names_never_steer_a_terminal_and_are_no_markup() -> None:
-    row = TrialRow("01234567", "[bold]m\x1b[2J/oe", "a\nb\u202e", Doing(at="[red]x\r"))
+    row = TrialRow("c0ffee11", "[bold]m\x1b[2J/oe", "a\nb\u202e", Doing(at="[red]x\r"))
     lines = table_lines([row], summary(), 200, 20)
     assert len(lines) == 3
     assert "[bold]m\\x1b[2J/oe  a\\nb\\u202e  [red]x\\r" in lines[1]
 
 
 def test_wide_letters_are_counted_as_they_are_shown() -> None:
-    row = TrialRow("01234567", "日本語のモデル/oe", "kl_decay=0.5 日本語のモデル", Doing(at="step", step=1, steps=2))
+    row = TrialRow("c0ffee11", "日本語のモデル/oe", "kl_decay=0.5 日本語のモデル", Doing(at="step", step=1, steps=2))
     for columns in range(30, 80):
         lines = table_lines([row], summary(), columns, 20)
         assert max(cell_len(line) for line in lines[:2]) <= columns

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 import json
 from pathlib import Path
 import struct
+import time
 from typing import Any
 
 import pytest
@@ -64,10 +65,19 @@ def read_run(file: Path) -> Read:
     return read
 
 
+def read_whole(folder: Path, within_s: float = 30) -> list[Read]:
+    """The runs that are kept for later, once the library's own process has written the last of them."""
+    deadline = time.monotonic() + within_s
+    while True:
+        read = [read_run(file) for file in folder.glob("wandb/offline-run-*/*.wandb")]
+        if all(run.name and run.exit_code is not None for run in read) or time.monotonic() >= deadline:
+            return read
+        time.sleep(0.2)
+
+
 def runs_below(folder: Path) -> dict[str, Read]:
     """Of each run that is kept for later, by its name."""
-    read = [read_run(file) for file in folder.glob("wandb/offline-run-*/*.wandb")]
-    return {run.name: run for run in read}
+    return {run.name: run for run in read_whole(folder)}
 
 
 @pytest.fixture
@@ -127,4 +137,4 @@ def test_a_trial_has_the_same_run_in_a_later_command_and_another_sweeps_another(
         tracker.end("a", "finished", {})
     files = [file.name for file in tmp_path.glob("wandb/offline-run-*/*.wandb")]
     assert len(set(files)) == 2
-    assert {read_run(file).project for file in tmp_path.glob("wandb/offline-run-*/*.wandb")} == {"mine"}
+    assert {run.project for run in read_whole(tmp_path)} == {"mine"}

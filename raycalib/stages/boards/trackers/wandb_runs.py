@@ -17,6 +17,7 @@ class WandbRuns:
 
     def __init__(self, group: str, sweep: Location) -> None:
         """Keeps files in ``WANDB_DIR``, or beside a local sweep's own files."""
+        os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")  # it advertises itself where openai is imported
         self.group, self.sweep = group, sweep
         self.folder = os.environ.get("WANDB_DIR") or _folder_of(sweep)
         self._runs: dict[str, Any] = {}
