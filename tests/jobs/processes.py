@@ -1,4 +1,4 @@
-"""Waiting for a moment of a command, and kill -9 of it with all that it started."""
+"""Finding a command's processes, waiting for a moment of it, and kill -9 of it with all that it started."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,6 +6,18 @@ import subprocess
 import time
 
 import psutil
+
+
+def processes_below(root: psutil.Process, kind: str) -> list[psutil.Process]:
+    """The process's descendants of a kind: Ray names its workers by their actor's class and method."""
+    found = []
+    for member in root.children(recursive=True):
+        try:
+            if any(kind in part for part in member.cmdline()):
+                found.append(member)
+        except psutil.Error:  # gone since
+            continue
+    return found
 
 
 def kill_family(process: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.jobs.commands import LIMIT_S, ROOT, SMALL
-from tests.jobs.processes import kill_family
+from tests.jobs.processes import kill_family, processes_below
 from tests.jobs.ray_head import RAY, RayHead, ray_head
 from tests.jobs.s3_server import BUCKET, s3_server
 
@@ -79,16 +79,8 @@ class Sweep:
 
 
 def processes(head: RayHead, node: Node, kind: str) -> list[psutil.Process]:
-    """Of the cluster; Ray names a process by its actor's class and method."""
-    found = []
-    for root in (head.process, psutil.Process(node.process.pid)):
-        for member in root.children(recursive=True):
-            try:
-                if any(kind in part for part in member.cmdline()):
-                    found.append(member)
-            except psutil.Error:
-                continue
-    return found
+    """Of the cluster."""
+    return processes_below(head.process, kind) + processes_below(psutil.Process(node.process.pid), kind)
 
 
 def n_checkpoints(files: fsspec.AbstractFileSystem, out: str) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-import os
 from pathlib import Path
 import random
 from threading import Thread
@@ -27,6 +26,7 @@ from raycalib.stages.workers import base_models, train_loop, trial, tuning
 from raycalib.stages.workers.tuning_rows import tuning_data
 from raycalib.storage import Location
 from raycalib.tuning.settings import TuningMethod, TuningSettings
+from tests.jobs.processes import processes_below
 from tests.stages.test_tune import job_of, row, rows_and_model
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
@@ -215,15 +215,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def processes_of_trials() -> list[psutil.Process]:
-    """Ray names a process by its class, which Tune makes of the function."""
-    found = []
-    for member in psutil.Process(os.getpid()).children(recursive=True):
-        try:
-            if any("ImplicitFunc" in part for part in member.cmdline()):
-                found.append(member)
-        except psutil.Error:
-            continue
-    return found
+    """Of this test's Ray; Tune makes a class of the function."""
+    return processes_below(psutil.Process(), "ImplicitFunc")
 
 
 @pytest.mark.ray

@@ -22,6 +22,7 @@ from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.tuned.tuning_run import run_tuning
 from raycalib.storage import Location
 from raycalib.tuning.settings import TuningSettings
+from tests.jobs.processes import processes_below
 from tests.stages.test_trial import SMALL
 from tests.stages.test_tune import job_of, rows_and_model
 
@@ -43,15 +44,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def processes(kind: str) -> list[psutil.Process]:
-    """Of this test's Ray, which names a process by its actor's class and method."""
-    found = []
-    for member in psutil.Process().children(recursive=True):
-        try:
-            if any(kind in part for part in member.cmdline()):
-                found.append(member)
-        except psutil.Error:
-            continue
-    return found
+    """Of this test's Ray."""
+    return processes_below(psutil.Process(), kind)
 
 
 def outcome(job: TuneJob) -> tuple[int, list[str], list[float]]:
