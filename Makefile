@@ -27,7 +27,7 @@ test: test-unit
 test-all: test-unit
 	$(BIN)/python -m pytest -q -m "(ray or slow) and not gpu and not long and not paper" --durations=25
 
-# Whole commands one after the other: holes, the paper's layouts, two evaluation jobs, kills; twenty minutes.
+# Whole commands one after the other: holes, the paper's layouts, two evaluation jobs, kills of a sweep; an hour.
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "long and not gpu"
 

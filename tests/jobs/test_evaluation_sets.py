@@ -93,6 +93,7 @@ def test_an_evaluation_job_says_what_the_pipeline_says_and_reports_are_joined(
     assert json.loads((out / "report-all" / "report.json").read_text())["summary"]
 
 
+@pytest.mark.long
 def test_another_limit_of_an_evaluation_set_redoes_that_set_alone(out: Path) -> None:
     before, there = of_training(out), directories(out)
     run_job("full_pipeline", *SMALL, "--methods", METHODS, "--out", str(out), "--source.limits.test", "40")

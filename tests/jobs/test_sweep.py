@@ -119,6 +119,7 @@ def test_probes_are_swept_without_a_language_model_and_the_chosen_one_is_evaluat
     assert {"probe", "probe+temperature"} <= {method for *_, method in summary(out)}
 
 
+@pytest.mark.long
 def test_optuna_goes_on_where_it_was_and_asks_for_nothing_twice(tmp_path: Path) -> None:
     out = tmp_path / "out"
     axes = ["--axis", "method=probe", "--axis", "train_rows=16,24,32,40,48,56", "--axis", "seed=1,2"]

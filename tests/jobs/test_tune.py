@@ -93,7 +93,7 @@ def test_after_a_worker_is_killed_training_goes_on_by_itself(calm: Path, rough: 
         torch.testing.assert_close(weight, adapter(calm)[name], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("workers", "zero_stage"), [(2, 3), (1, 0)])
+@pytest.mark.parametrize(("workers", "zero_stage"), [pytest.param(2, 3, marks=pytest.mark.long), (1, 0)])
 def test_a_killed_run_goes_on_with_other_workers_or_another_stage(
     calm: Path, rough: Path, tmp_path: Path, workers: int, zero_stage: int
 ) -> None:
