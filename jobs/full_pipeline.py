@@ -3,7 +3,7 @@
 python jobs/full_pipeline.py --out runs/demo                      # demo recipe, a local Ray
 python jobs/full_pipeline.py --recipe paper --plan                # only what tuning would take of memory and disk
 python jobs/full_pipeline.py --out runs/demo --eval mmlu:500      # later, another set: only that is done
-ray job submit --working-dir . -- python jobs/full_pipeline.py    # on a cluster
+ray job submit --working-dir . -- python jobs/full_pipeline.py --out s3://bucket/demo    # on a cluster
 
 Killed, the same command goes on where it was. A model or prompt style that fails is a hole in the report, with its
 cause and remedy; the others go on, the exit code is 3, and the same command tries what failed again.

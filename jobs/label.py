@@ -117,9 +117,10 @@ def main(arguments: Sequence[str]) -> None:
     from raycalib.stages.labels.several_judges import check_judge, compare_judges
     from raycalib.stages.lines.progress import say
     from raycalib.stages.output import text_slug
-    from raycalib.storage import Location
+    from raycalib.storage import Location, check_is_kept
 
     out = Location(config.out).absolute()
+    check_is_kept(out)
     cluster = Cluster(config.ray, out)
     truth = person_labels(config.check_judge) if config.check_judge else []
     by_name = _labellings(config, out, cluster)

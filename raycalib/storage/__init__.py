@@ -11,12 +11,13 @@ from raycalib.storage.shards import (
     rows_without_secrets,
     write_shard,
 )
-from raycalib.storage.writable import check_can_write
+from raycalib.storage.writable import check_can_write, check_is_kept
 
 __all__ = [
     "Location",
     "Manifest",
     "check_can_write",
+    "check_is_kept",
     "find_shards",
     "git_commit",
     "lost_files",

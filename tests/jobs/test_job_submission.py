@@ -34,6 +34,13 @@ def test_the_pipeline_runs_as_a_submitted_job_and_needs_the_token(cluster, tmp_p
     assert said.returncode == 0, said.stdout[-2000:] + said.stderr[-2000:]
     assert "working_dir_files" in next(line for line in said.stdout.splitlines() if line.startswith("imported"))
 
+    swept = [*submit, "python", "jobs/full_pipeline.py", "--recipe", "smoke"]  # runs/demo, beside the job's own files
+    said = subprocess.run(swept, cwd=ROOT, env=cluster.environment, capture_output=True, text=True, timeout=300)
+    assert said.returncode != 0
+    assert "error: out: " in said.stdout
+    assert "which is removed after the job; name a place that all nodes see: --out" in said.stdout
+    assert "joining the Ray cluster" not in said.stdout
+
     job = [*submit, "python", "jobs/full_pipeline.py", "--recipe", "smoke", "--out", str(tmp_path / "run")]
     done = subprocess.run(job, cwd=ROOT, env=cluster.environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
