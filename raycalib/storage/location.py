@@ -62,6 +62,8 @@ class Location:
     def names(self) -> list[str]:
         """Sorted names of what lies directly here; empty if the place does not exist."""
         with _as_storage_error("list", self.uri):
+            if self.is_local:
+                return _names_below(self.local_path)
             filesystem, path = fsspec.core.url_to_fs(self.uri)
             filesystem.invalidate_cache()
             if not filesystem.exists(path):
@@ -77,9 +79,16 @@ class Location:
             return {name[len(path) :].lstrip("/"): int(entry["size"]) for name, entry in found.items()}
 
     def exists(self, name: str) -> bool:
-        """Whether a file or directory of this name lies here."""
+        """Whether a file or directory of this name lies here.
+
+        Raises:
+            StorageError: the place cannot be asked.
+        """
         with _as_storage_error("look for", (self / name).uri):
+            if self.is_local:
+                return _is_there(self.local_path / name)
             filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+            filesystem.invalidate_cache()  # a listing that is kept does not know what others have written since
             return bool(filesystem.exists(path))
 
     def read_bytes(self, name: str, most: int | None = None) -> bytes:
@@ -191,6 +200,22 @@ def _as_storage_error(action: str, uri: str) -> Iterator[None]:
     except Exception as error:
         cause = hide_message(str(error).strip().split("\n")[0]) or type(error).__name__
         raise StorageError(f"cannot {action} {uri}: {cause}") from error
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a local file is; fsspec would say no where a disk or mount does not answer, too."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _names_below(path: Path) -> list[str]:
+    """Sorted names in a local directory, the own name of a file, none of what is not there."""
+    if not _is_there(path):
+        return []
+    return sorted(os.listdir(path)) if path.is_dir() else [path.name]
 
 
 def _write_locally(target: Path, content: bytes) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from raycalib.errors import ConfigError, StorageError
 from raycalib.storage.location import Location
 
-
 OF_A_JOB = ("runtime_resources", "working_dir_files")
 """Directories in the path of Ray's copy of what a job was submitted with, which Ray removes after the job."""
 

@@ -163,6 +163,20 @@ def test_what_an_object_store_raises_is_one_line(monkeypatch: pytest.MonkeyPatch
         assert re.fullmatch(rf"cannot \w+ {place.uri}\S*: Unable to locate credentials", str(raised.value))
 
 
+def test_a_disk_that_does_not_answer_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mount whose server is away: what was written there is not to be made again."""
+    place = Location(str(tmp_path))
+    place.write_bytes("a", b"1")
+
+    def stale(self: Path, **options: object) -> None:
+        raise OSError(116, "Stale file handle")
+
+    monkeypatch.setattr(Path, "stat", stale)
+    for do in (place.names, lambda: place.exists("a"), lambda: place.exists("b")):
+        with pytest.raises(StorageError, match=r"cannot [a-z ]+ \S+: \[Errno 116\] Stale file handle"):
+            do()
+
+
 def test_a_file_system_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(StorageError, match=r"s3:// is a package of its own \(s3fs, gcsfs, adlfs\): install it here"):

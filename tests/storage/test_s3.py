@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import subprocess
+import sys
 
 import pytest
 
@@ -45,6 +47,18 @@ def test_what_others_write_is_listed_at_once_and_what_is_removed_is_gone(place: 
     assert not folder.exists("3.json")
     folder.remove()
     assert folder.names() == []
+
+
+def test_what_another_process_has_written_since_a_listing_is_there(place: Location) -> None:
+    """As a driver asks whether a trial has left its manifest, whose directory it listed before."""
+    folder = place / "trial"
+    folder.write_bytes("checkpoint", b"1")
+    assert folder.names() == ["checkpoint"]
+    code = (
+        "import sys; from raycalib.storage import Location; Location(sys.argv[1]).write_bytes('manifest.json', b'{}')"
+    )
+    subprocess.run([sys.executable, "-c", code, folder.uri], check=True, timeout=120)
+    assert folder.exists("manifest.json")
 
 
 def test_a_bucket_that_is_not_there_is_one_clear_line(place: Location, tmp_path: Path) -> None:

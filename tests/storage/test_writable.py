@@ -8,7 +8,9 @@ from raycalib.storage import Location, check_can_write, check_is_kept
 COPY = "runtime_resources/working_dir_files/_ray_pkg_1a2b"
 
 
-def test_a_place_in_the_copy_of_a_submitted_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_place_in_the_copy_of_a_submitted_directory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = tmp_path / COPY
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)

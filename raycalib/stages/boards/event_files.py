@@ -1,11 +1,13 @@
 """Event files of TensorBoard, on a local disk or an object store."""
 
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tensorboardX import SummaryWriter
 
+from raycalib.errors import StorageError
 from raycalib.storage import Location
 
 FOLDER = "tensorboard"
@@ -14,7 +16,8 @@ FOLDER = "tensorboard"
 class EventFiles:
     """Of one job; they lie in ``tensorboard/`` beside the checkpoints, once something is written.
 
-    On an object store they are written to a local directory and copied whenever they are kept.
+    On an object store they are written to a local directory and copied whenever they are kept: what a store does not
+    take is copied the next time, and never ends a run.
     """
 
     def __init__(self, place: Location) -> None:
@@ -51,4 +54,5 @@ class EventFiles:
     def _copy(self) -> None:
         if self._local is not None:
             for file in Path(self._local.name).iterdir():
-                self.place.write_bytes(file.name, file.read_bytes())
+                with suppress(StorageError):
+                    self.place.write_bytes(file.name, file.read_bytes())
