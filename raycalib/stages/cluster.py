@@ -206,8 +206,9 @@ class Cluster:
     def trials_at_once(self) -> int:
         """How many trials of one worker may be at work at once; to a Ray that others have started nodes may come."""
         fits, most = self.trainers_that_fit(), self.settings.max_workers
-        by_itself = fits if self._started_here else max(fits, MOST_BY_ITSELF)
-        return max(1, min(most or by_itself, by_itself))
+        if self._started_here:
+            return max(1, min(most or fits, fits))
+        return max(1, most or max(fits, MOST_BY_ITSELF))
 
     def _wait(self, bundles: list[dict[str, float]], lack: str, remedy: str) -> None:
         """Waits until the cluster has grown; raises ConfigError where it is not known to, or does not in time."""

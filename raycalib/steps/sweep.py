@@ -27,7 +27,7 @@ from raycalib.sweeps.search import search_of
 from raycalib.sweeps.selection import chosen
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.spread import seeds_beside
-from raycalib.sweeps.trials import FAILED, Trial, judged
+from raycalib.sweeps.trials import FAILED, UNFINISHED, Trial, judged
 
 Job = TuneJob | ProbeJob
 
@@ -55,7 +55,8 @@ def sweep(run: Run, learned: Mapping[str, Learned], cells: Sequence[Cell], setti
     without a finished trial is a hole.
 
     Raises:
-        StageError: more trials have failed than may; the leaderboard has what is done, and nothing is chosen.
+        StageError: more trials have failed than may, or tuning was cut off; the leaderboard has what is done, and
+            nothing is chosen.
     """
     cells = _within_rows(run, learned, cells)
     with open_tracking(settings.trackers, run.out) as tracking:
@@ -69,13 +70,19 @@ def _swept(
     if settings.reduction_factor:
         jobs = _with_rungs(jobs, place / "rungs", settings)
     trials = _searched(run, learned, cells, jobs, settings, tracking)
-    failed = _failed(trials)
+    failed, left = _failed(trials), [trial for trial in trials if trial.state == UNFINISHED]
     if len(failed) > settings.max_failed_trials:
         write_leaderboard(place, leaderboard(trials, ()))
         raise StageError(
             f"sweep: {len(failed)} of {len(trials)} trials are not tuned, and {settings.max_failed_trials} may fail "
             f"(--max-failed-trials); nothing is chosen. The first, {failed[0].cell.combo} {failed[0].cell.title}: "
             f"{failed[0].reason}"
+        )
+    if left:
+        write_leaderboard(place, leaderboard(trials, ()))
+        raise StageError(
+            f"sweep: {len(left)} of {len(trials)} trials are not finished, so nothing is chosen: {left[0].reason}; the "
+            "same command goes on with them"
         )
     best, price = chosen(trials, settings.criterion), price_of(settings, run.config.ray.gpus_per_worker)
     repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
@@ -155,7 +162,11 @@ def _searched(
     """What became of the cells that the search asks for, round by round, until more have failed than may."""
     price = price_of(settings, run.config.ray.gpus_per_worker)
     search, trials = search_of(cells, settings, run.config.seed), list[Trial]()
-    while len(_failed(trials)) <= settings.max_failed_trials and (asked := search.ask()):
+    while (
+        len(_failed(trials)) <= settings.max_failed_trials
+        and not any(trial.was_cut_off for trial in trials)
+        and (asked := search.ask())
+    ):
         begun = [*(trial.cell for trial in trials), *asked]
         write_trials(run.out / "sweep", {cell: jobs[cell] for cell in begun if cell in jobs}, price, search.n_left)
         found = _tried(run, learned, asked, {cell: jobs[cell] for cell in asked if cell in jobs}, settings, tracking)
@@ -165,8 +176,8 @@ def _searched(
 
 
 def _failed(trials: Sequence[Trial]) -> list[Trial]:
-    """Those that were begun and failed; a combo without rows is none."""
-    return [trial for trial in trials if trial.state == FAILED and trial.key]
+    """Those that were begun and failed."""
+    return [trial for trial in trials if trial.state == FAILED and trial.was_begun]
 
 
 def _tried(
@@ -195,9 +206,18 @@ def _tried(
     for output in result.tuned.values():
         run.keep(output)
     probes = {cell: job for cell, job in jobs.items() if isinstance(job, ProbeJob)}
+    not_begun = {"", *reasons}
     reasons |= {**result.failed} | _fit_probes(run, probes, tracking)
     trials = [_with_cost(_trial(cell, jobs.get(cell), reasons), jobs.get(cell)) for cell in cells]
-    return [replace(trial, was_stopped=trial.key in result.stopped) for trial in trials]
+    return [
+        replace(
+            trial,
+            was_begun=trial.key not in not_begun,
+            was_stopped=trial.key in result.stopped,
+            was_cut_off=trial.key in result.cut_off,
+        )
+        for trial in trials
+    ]
 
 
 def _fit_probes(run: Run, jobs: Mapping[Cell, ProbeJob], tracking: Tracking) -> dict[str, str]:

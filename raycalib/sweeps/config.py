@@ -73,6 +73,7 @@ def cells_of(config: SweepConfig) -> list[Cell]:
             raise ConfigError(f"methods: a sweep tunes one of {' and '.join(TUNED)}; name it by --methods")
         base = replace(base, method=tuned[0])
         axes += [Axis("method", tuple(tuned))] if len(tuned) > 1 else []
+    _check_rungs(sweep, axes)
     cells = grid(combos, axes, base, config.seed)
     if sweep.search == "random":
         cells = sample(cells, sweep.samples, config.seed)
@@ -86,6 +87,15 @@ def cells_of(config: SweepConfig) -> list[Cell]:
             f"({sweep.max_trials:,}); take values away, raise it, or try some of them by --search random --samples N"
         )
     return cells
+
+
+def _check_rungs(sweep: SweepSettings, axes: Sequence[Axis]) -> None:
+    """Raises ConfigError where repeats of a cell would be compared with one another, and stopped one by one."""
+    if sweep.reduction_factor and any(axis.name == "seed" and len(axis.values) > 1 for axis in axes):
+        raise ConfigError(
+            "reduction_factor: with --axis seed, repeats of one cell would be stopped one by one, and a cell of which "
+            "one is stopped is not chosen; leave one of the two out, and repeat the chosen cells by --confirm-seeds"
+        )
 
 
 def n_trials_of(sweep: SweepSettings, cells: Sequence[Cell]) -> int:

@@ -9,7 +9,7 @@ from raycalib.metrics import auroc, expected_calibration_error
 from raycalib.sweeps.cells import Cell
 from raycalib.tuning.temperature import fit_temperature
 
-FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+FINISHED, STOPPED, FAILED, UNFINISHED = "finished", "stopped", "failed", "unfinished"
 NORMAL_95 = 1.959964
 """Standard errors to either side that hold 95 % of a normal distribution."""
 
@@ -22,8 +22,10 @@ class Trial:
         cell: what it was tuned with.
         key: names its inputs; its place has it.
         place: where its adapter lies.
-        reason: why it failed or was stopped; empty where neither.
+        reason: why it failed, was stopped or is unfinished; empty where it is finished.
+        was_begun: not so where there is nothing to tune on, or labels that say nothing.
         was_stopped: before its end, on purpose.
+        was_cut_off: before its end, with all others that were not finished.
         best_step: with the least NLL on ``val_select``.
         nll, ece, auroc: on ``val_select`` at the best step, with the temperature that suits these rows best.
         rows: ids of these.
@@ -38,7 +40,9 @@ class Trial:
     key: str
     place: str
     reason: str = ""
+    was_begun: bool = True
     was_stopped: bool = False
+    was_cut_off: bool = False
     best_step: int | None = None
     nll: float | None = None
     ece: float | None = None
@@ -56,9 +60,11 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """Whether it is finished, stopped or failed."""
+        """Whether it is finished, stopped, failed or unfinished."""
         if self.was_stopped:
             return STOPPED
+        if self.was_cut_off:
+            return UNFINISHED
         return FAILED if self.reason else FINISHED
 
     @property

@@ -32,8 +32,9 @@ class Rungs:
     def falls_behind(self, step: int, nll: float) -> str:
         """Notes what an evaluation shows, and says why the run is not worth going on with; empty where it is.
 
-        A run is compared once at each milestone, by its first evaluation there or later, with those that came there
-        before it; the first to come goes on.
+        A run is compared once at each milestone, by its first evaluation there or later, with those that were evaluated
+        at the same step before it; the first to come goes on. So one that begins on its way, as from a trunk, is not
+        compared with younger ones.
 
         Args:
             step: after which the run was evaluated.
@@ -49,14 +50,15 @@ class Rungs:
         names = rung.names()
         if own in names and rung.read_json(own)["step"] != step:  # a run that goes on may evaluate that step again
             return ""
-        others = [rung.read_json(name)["nll"] for name in sorted(names) if name != own]
+        found = [rung.read_json(name) for name in sorted(names) if name != own]
+        others = [other["nll"] for other in found if other["step"] == step]
         rung.write_json(own, {"step": step, "nll": nll})
         bound = cutoff(others, self.reduction_factor)
         if bound is None or nll <= bound:
             return ""
         return (
             f"val NLL {nll:.4f} at step {step} is above {bound:.4f}, the bound of the best of every "
-            f"{self.reduction_factor:g} among {len(others)} trials that came to step {reached[-1]} before"
+            f"{self.reduction_factor:g} among {len(others)} trials evaluated there before"
         )
 
 

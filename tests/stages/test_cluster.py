@@ -57,5 +57,11 @@ def test_there_are_as_many_trainers_as_gpus_where_nothing_is_said() -> None:
     assert Cluster(RaySettings(train_workers=0)).trainers(16) == 1
 
 
+def test_as_many_trials_at_once_as_are_asked_for_on_a_cluster_that_others_have_started() -> None:
+    assert Cluster(RaySettings()).trials_at_once() == 64
+    assert Cluster(RaySettings(max_workers=100)).trials_at_once() == 100
+    assert Cluster(RaySettings(max_workers=1)).trials_at_once() == 1
+
+
 def test_a_cluster_that_was_started_by_hand_is_not_known_to_grow() -> None:
     assert not grows_by_itself()

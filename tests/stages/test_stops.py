@@ -52,10 +52,10 @@ def test_one_that_is_told_to_stop_keeps_a_checkpoint_and_goes_on_to_the_same_end
     assert why_stopped(job.place) == "by --stop-trial, at step 3"
     assert finished(job.place, job.key) is None
     tune([job])
-    assert len(seen) == 2, "a stopped one is not begun"
+    assert seen[2:] == [{"stopped": job.key}], "a stopped one is not begun, and said again to be stopped"
     begin_again(job.place)
     tune([job])
-    assert seen[2:] == [6, 8]
+    assert seen[3:] == [6, 8]
     calm = replace(job, place=Location(str(tmp_path / "calm" / job.key)), reference=Location(str(tmp_path / "calm")))
     train_loop.train_loop({"jobs": [calm], "use_gpu": False, "run": "r"})
     assert files(calm) == files(job)
@@ -80,9 +80,7 @@ def test_one_that_falls_behind_is_stopped_and_leaves_the_base_model_to_the_next(
         tune([good, bad, other_length], index)
     assert finished(good.place, good.key) is not None
     assert finished(bad.place, bad.key) is None
-    assert "the bound of the best of every 2 among 1 trials that came to step 4 before, at step 4" in why_stopped(
-        bad.place
-    )
+    assert "the bound of the best of every 2 among 1 trials evaluated there before, at step 4" in why_stopped(bad.place)
     assert finished(other_length.place, other_length.key) is not None, "it is compared with its own length alone"
     assert len(loaded) == 1
 

@@ -15,7 +15,7 @@ import ray
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.errors import ModelError, StorageError
+from raycalib.errors import LossNotFiniteError, ModelError, StorageError
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.output import finished
@@ -161,11 +161,50 @@ def test_a_store_that_does_not_answer_is_asked_again(
     def fails(*given: Any, **hooks: Any) -> None:
         raise StorageError("storage: s3://bucket: cannot write: 503 slow down")
 
+    paused: list[float] = []
     monkeypatch.setattr(trial, "tune", fails)
+    monkeypatch.setattr(trial.time, "sleep", paused.append)
     with pytest.raises(StorageError, match="503"):
         trial.tune_trial({"job": 0}, jobs=[job], use_gpu=False, run="r")
     assert not job.place.exists(tuning.FAILURE)
     assert told == []
+    assert trial.STORE_PAUSE_S in paused, "it is not asked again at once"
+    monkeypatch.setattr(train_loop, "tune", fails)
+    with pytest.raises(StorageError, match="503"):
+        train_loop.train_loop({"jobs": [job], "use_gpu": False, "run": "r"})
+    assert not job.place.exists(tuning.FAILURE), "Ray starts its workers anew"
+
+
+def test_a_trial_that_was_given_up_needs_no_device_to_see_it(
+    tmp_path: Path, rows: list[dict[str, Any]], told: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Tune would start it again and again on a node whose GPU torch does not see."""
+    job = job_of(tmp_path, rows, TuningSettings(steps=2, **SMALL))
+
+    def no_device(use_gpu: bool) -> torch.device:
+        raise ModelError("torch sees no GPU")
+
+    monkeypatch.setattr(trial, "chosen_device", no_device)
+    with pytest.raises(ModelError):
+        trial.tune_trial({"job": 0}, jobs=[job], use_gpu=True, run="r")
+    tuning.leave_failure(job, "r", RuntimeError("its process ended 3 times"))
+    trial.tune_trial({"job": 0}, jobs=[job], use_gpu=True, run="r")
+    assert told == []
+
+
+def test_workers_that_tune_in_turn_begin_nothing_once_too_many_have_failed(
+    tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [job_of(tmp_path, rows, TuningSettings(steps=steps, **SMALL)) for steps in (2, 3, 4)]
+    begun: list[int] = []
+
+    def diverges(job: TuneJob, *given: Any, **hooks: Any) -> None:
+        begun.append(job.settings.steps)
+        raise LossNotFiniteError("not finite")
+
+    monkeypatch.setattr(train_loop, "tune", diverges)
+    train_loop.train_loop({"jobs": jobs, "use_gpu": False, "run": "r", "most_failed": 1})
+    assert begun == [2, 3]
 
 
 def test_another_fault_is_raised_so_that_tune_tries_again(

@@ -44,6 +44,7 @@ def test_trials_that_find_no_room_are_named_after_a_while(
         jobs = [job_of(tmp_path, [row("train")], TuningSettings(lr=lr)) for lr in (1e-3, 1e-4)]
         result = run_tuning(jobs, Location(str(tmp_path / "out")), cluster)
         assert not result.tuned
+        assert result.cut_off == {job.key for job in jobs}, "none has failed"
         for job in jobs:
             assert result.failed[job.key].startswith(
                 "tuning failed: 2 trials found no room: each needs 4 CPU; the cluster has room for 0; waited 3 s (--ray"

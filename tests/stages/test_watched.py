@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from raycalib.errors import StorageError
 from raycalib.stages.output import StageError
 from raycalib.stages.tuned import watched
 from raycalib.stages.tuned.trial_files import FAILURE
-from raycalib.stages.tuned.watched import DEATHS_IN_VAIN, WatchedTrials
+from raycalib.stages.tuned.watched import DEATHS_IN_VAIN, STORE_FAULTS, WatchedTrials
 from raycalib.tuning.checkpoint import TrainingState, save_checkpoint
 from tests.stages.test_tune import job_of, row
 
@@ -55,6 +56,35 @@ def test_ends_without_a_checkpoint_between_them_are_bounded(tmp_path: Path, said
     callback.most_failed = 0  # it counts as failed
     with pytest.raises(StageError, match="1 trials have failed"):
         callback.on_step_begin(iteration=9, trials=[])
+
+
+def test_a_store_that_does_not_answer_ends_no_trial_and_is_asked_for_long(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(tmp_path, [row("train")])
+    callback = WatchedTrials([job], "run", None)
+    silent = trial(error="raycalib.errors.StorageError: cannot read s3://bucket/run: 503")
+    for _ in range(STORE_FAULTS - 1):
+        callback.on_trial_recover(iteration=1, trials=[], trial=silent)
+    assert not job.place.exists(FAILURE)
+    with monkeypatch.context() as patched:
+        patched.setattr(watched, "is_settled", refuse)
+        callback.on_trial_recover(iteration=1, trials=[], trial=trial())
+        assert said[-1].endswith("the store did not say which: cannot read: 503")
+        callback.on_trial_error(iteration=1, trials=[], trial=trial())
+    assert job.key in callback.failed, "Tune has given it up"
+
+
+def refuse(*given: object) -> bool:
+    raise StorageError("cannot read: 503")
+
+
+def test_one_that_ends_before_it_sees_that_it_was_given_up_ends_the_run(tmp_path: Path, said: list[str]) -> None:
+    callback = WatchedTrials([job_of(tmp_path, [row("train")])], "run", None)
+    for _ in range(2 * DEATHS_IN_VAIN - 1):
+        callback.on_trial_recover(iteration=1, trials=[], trial=trial(error="no module named torch"))
+    with pytest.raises(StageError, match=r"tiny oe ends whenever it is started \(no module named torch\)"):
+        callback.on_trial_recover(iteration=1, trials=[], trial=trial(error="no module named torch"))
 
 
 def test_once_more_have_failed_than_may_all_are_ended(tmp_path: Path, said: list[str]) -> None:

@@ -11,6 +11,13 @@ from raycalib.errors import ConfigError
 CELLS = ["--recipe", "smoke", "--axis", "kl_decay=0,1"]
 
 
+def test_repeats_of_a_cell_are_not_compared_with_one_another(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ConfigError, match=r"reduction_factor: with --axis seed, .* repeat the chosen cells by --conf"):
+        main([*CELLS, "--axis", "seed=1,2", "--reduction-factor", "3", "--plan"])
+    main([*CELLS, "--axis", "seed=1", "--reduction-factor", "3", "--plan"])
+    main([*CELLS, "--axis", "seed=1,2", "--plan"])
+
+
 def test_an_estimate_is_refused_and_asks_no_judge() -> None:
     with pytest.raises(ConfigError, match="estimate: this would start a run"):
         main([*CELLS, "--grader", "judge", "--judge-model", "m", "--estimate"])

@@ -25,13 +25,20 @@ def test_the_first_goes_on_and_later_ones_need_not_be_worse_than_the_bound(tmp_p
     assert cutoff([], 2) is None
     assert rungs(tmp_path, "a").falls_behind(5, 9.0) == "", "before the first milestone"
     assert rungs(tmp_path, "a").falls_behind(10, 0.5) == ""
-    assert rungs(tmp_path, "b").falls_behind(12, 0.6) == (
-        "val NLL 0.6000 at step 12 is above 0.5000, the bound of the best of every 2 among 1 trials that came to step "
-        "10 before"
+    assert rungs(tmp_path, "b").falls_behind(10, 0.6) == (
+        "val NLL 0.6000 at step 10 is above 0.5000, the bound of the best of every 2 among 1 trials evaluated "
+        "there before"
     )
     assert rungs(tmp_path, "c").falls_behind(10, 0.54) == "", "the median of 0.5 and 0.6 is 0.55"
     assert rungs(tmp_path, "a").falls_behind(20, 9.0) == "", "compared once at a milestone"
     assert rungs(tmp_path, "a").falls_behind(30, 9.0) == "", "the first to come there"
+
+
+def test_one_that_begins_on_its_way_is_not_compared_with_younger_ones(tmp_path: Path) -> None:
+    rungs(tmp_path, "from a trunk").falls_behind(20, 0.3)
+    assert rungs(tmp_path, "from the beginning").falls_behind(10, 0.5) == "", "ten steps younger, and the first of them"
+    assert rungs(tmp_path, "a third").falls_behind(10, 0.6) != ""
+    assert rungs(tmp_path, "another trunk's").falls_behind(20, 0.4).endswith("among 1 trials evaluated there before")
 
 
 def test_an_evaluation_that_is_done_again_is_judged_again_and_a_number_that_is_none_stops_nobody(

@@ -12,6 +12,7 @@ from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.lines.worker_lines import WORKER_LINES
 from raycalib.stages.orphans import own_groups_removed
 from raycalib.stages.output import StageError, StageOutput, finished
+from raycalib.stages.tuned.drivers import sole_driver
 from raycalib.stages.tuned.families import families
 from raycalib.stages.tuned.remedies import what_to_do
 from raycalib.stages.tuned.room_for_jobs import share_out
@@ -28,13 +29,16 @@ LINES_COME_WITHIN_S = 5.0
 
 @dataclass(frozen=True)
 class TuningResult:
-    """What became of the jobs, by their keys: each is tuned, or failed with its cause and remedy, or was stopped, which
-    has its reason among the failed.
+    """What became of the jobs, by their keys: each is tuned, or is not and is among the failed with cause and remedy.
+
+    Of these some were stopped on purpose, and some were cut off: they ended with the whole run, through no fault of
+    their own, and the same command goes on with them.
     """
 
     tuned: Mapping[str, StageOutput]
     failed: Mapping[str, str]
     stopped: frozenset[str] = frozenset()
+    cut_off: frozenset[str] = frozenset()
 
 
 def run_tuning(
@@ -58,27 +62,22 @@ def run_tuning(
         tracking: is told of the combos that are tuned now.
 
     Raises:
-        ConfigError: there is no such cluster, or one of its nodes does not see the run's directory.
+        ConfigError: there is no such cluster, one of its nodes does not see the run's directory, or another command is
+            tuning one of the jobs there.
     """
     missing = [job for job in jobs if not finished(job.place, job.key)]
     if leave_stopped:
         missing = [job for job in missing if not why_stopped(job.place)]
-    for job in missing:
-        begin_again(job.place)
     ended: Mapping[str, str] = {}
     was_cut_off = False
     if missing:
         cluster.connect()  # a cluster that is none, or does not see the run's directory, ends the run
-        for job in missing:
-            names = job.place.names()
-            if FAILURE in names:  # of an earlier run
-                (job.place / FAILURE).remove()
-            if not names and not job.cell:  # else it goes on, or others beside it are other cells
-                say_why_again(job.place, f"tuning {job.title}", job.identity, (job.input_key,))
-        try:
-            ended = _tune(missing, out, cluster, most_failed, tracking)
-        except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
-            ended, was_cut_off = dict.fromkeys([job.key for job in missing], str(error)), True
+        with sole_driver(missing, out):
+            _begin(missing)
+            try:
+                ended = _tune(missing, out, cluster, most_failed, tracking)
+            except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
+                ended, was_cut_off = dict.fromkeys([job.key for job in missing], str(error)), True
         done = [combo_start(job.title) for job in missing if finished(job.place, job.key)]
         WORKER_LINES.wait_for(done, LINES_COME_WITHIN_S)
     tuned, failed = dict[str, StageOutput](), dict[str, str]()
@@ -90,10 +89,23 @@ def run_tuning(
         else:
             tuned[job.key] = replace(output, was_done=job not in missing)
     stopped = frozenset(job.key for job in jobs if why_stopped(job.place)) - tuned.keys()
+    left = [job for job in missing if was_cut_off and job.key not in tuned.keys() | stopped]
+    cut_off = frozenset(job.key for job in left if not job.place.exists(FAILURE))
     for job in missing:
-        is_failure = job.key not in stopped and (job.place.exists(FAILURE) or not was_cut_off)
+        is_failure = job.key not in stopped | cut_off
         tracking.ended(tracked(job), "finished" if job.key in tuned else "failed" if is_failure else "stopped")
-    return TuningResult(tuned, failed, stopped)
+    return TuningResult(tuned, failed, stopped, cut_off)
+
+
+def _begin(missing: Sequence[TuneJob]) -> None:
+    """Takes away what earlier runs have left of jobs that failed or were stopped, and says which are tuned again."""
+    for job in missing:
+        begin_again(job.place)
+        names = job.place.names()
+        if FAILURE in names:
+            (job.place / FAILURE).remove()
+        if not names and not job.cell:  # else it goes on, or others beside it are other cells
+            say_why_again(job.place, f"tuning {job.title}", job.identity, (job.input_key,))
 
 
 def _tune(
@@ -115,7 +127,7 @@ def _tune(
             say(f"  tuning {len(missing)} combo(s), {at_once} at once with {n_workers} workers each")
             return run_trials(missing, at_once, out, cluster, most_failed, n_workers, tracking)
         say(f"  tuning {len(missing)} combo(s) in turn with {n_workers} workers")
-        run_train([job for family in families(missing) for job in family], n_workers, out, cluster)
+        run_train([job for family in families(missing) for job in family], n_workers, out, cluster, most_failed)
         return {}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 import os
+import time
 from typing import Any
 
 import ray
@@ -14,7 +15,9 @@ from raycalib.lm.engines.memory import is_out_of_memory
 from raycalib.lm.loading import chosen_device
 from raycalib.stages.lines.progress import say
 from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
+from raycalib.stages.output import finished
 from raycalib.stages.tuned.families import family_of
+from raycalib.stages.tuned.stops import why_stopped
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.workers.base_models import BaseModels, free_memory
 from raycalib.stages.workers.model import use_given_threads
@@ -31,6 +34,9 @@ STOPPED = "stopped"
 FAILED = "failed"
 """Under which a trial reports the key of a job that has left its failure in its place."""
 
+STORE_PAUSE_S = 10.0
+"""Before a trial whose store did not answer ends, to be started again."""
+
 BASE_MODELS = BaseModels()
 """Of this process, which trials take over from one another."""
 
@@ -45,10 +51,12 @@ def tune_trial(config: dict[str, Any], jobs: Sequence[TuneJob], use_gpu: bool, r
     with clean_errors():
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         use_given_threads()
-        world = World(device=chosen_device(use_gpu))
         for job in family_of(jobs, config["job"]):
             if not is_settled(job, run):
-                _tune_or_leave_failure(job, world, run)
+                # Asked for each: of a trial that was given up nothing is left to do where there is no device, too.
+                _tune_or_leave_failure(job, World(device=chosen_device(use_gpu)), run)
+            elif why_stopped(job.place) and not finished(job.place, job.key):
+                ray_tune.report({STOPPED: job.key})
 
 
 def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
@@ -56,7 +64,8 @@ def _tune_or_leave_failure(job: TuneJob, world: World, run: str) -> None:
         _tune_within_memory(job, world)
     except StoppedError:  # why is left in its place
         ray_tune.report({STOPPED: job.key})
-    except StorageError:  # a store that did not answer may do so soon
+    except StorageError:  # a store that did not answer may do so soon, and is not asked again at once
+        time.sleep(STORE_PAUSE_S)
         raise
     except (RaycalibError, RuntimeError) as error:
         if not isinstance(error, RaycalibError) and not is_out_of_memory(error):
