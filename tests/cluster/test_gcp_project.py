@@ -73,13 +73,20 @@ def test_a_second_time_it_makes_nothing_again(tmp_path: Path) -> None:
     assert not [line for line in run(tmp_path, 0) if " create " in line]
 
 
+def named(asked: list[str], verb: str) -> set[tuple[str, str]]:
+    """Kind and name of what is made or deleted."""
+    halves = [line.split(f" {verb} ") for line in asked if f" {verb} " in line]
+    words = [(kind, word) for kind, rest in halves for word in rest.split() if not word.startswith("--")]
+    return {(kind, word.partition("@")[0]) for kind, word in words}
+
+
 def test_what_it_makes_it_removes_but_for_the_bucket(tmp_path: Path) -> None:
-    made = {line.split(" create ")[1].split()[0] for line in run(tmp_path, 1) if " create " in line}
+    made = named(run(tmp_path, 1), "create")
     (tmp_path / "notes").unlink()
-    removed = {
-        name.partition("@")[0] for line in run(tmp_path, 0, "--remove") for name in line.split() if "raycalib" in name
-    }
-    assert made - removed == {"gs://raycalib-some-project"}
+    removed = named(run(tmp_path, 0, "--remove"), "delete")
+    goes_with_the_router = ("compute routers nats", "raycalib")
+    assert made - removed == {("storage buckets", "gs://raycalib-some-project"), goes_with_the_router}
+    assert removed <= made
 
 
 def test_it_writes_the_file_with_the_projects_name(tmp_path: Path) -> None:
