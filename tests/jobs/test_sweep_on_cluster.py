@@ -86,7 +86,7 @@ def test_a_submitted_sweep_grows_with_the_cluster_and_loses_nothing_with_a_node(
         assert watch.most == 1
         node = add_node(head, 2, tmp_path / "node.log")
         try:
-            wait_for(lambda: len(processes_of_trials()) == 3, sweep, log, LIMIT_S)
+            wait_for(lambda: watch.most == 3, sweep, log, LIMIT_S)
         finally:
             kill_family(node)
         assert sweep.wait(timeout=LIMIT_S) == 0, log.read_text(errors="replace")[-4000:]
