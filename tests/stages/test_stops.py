@@ -9,6 +9,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import StorageError
 from raycalib.stages.output import finished
+from raycalib.stages.tuned import tuning_run
 from raycalib.stages.tuned.job_rungs import with_rungs
 from raycalib.stages.tuned.stops import STOP, Stops, ask_to_stop, begin_again, why_stopped
 from raycalib.stages.tuned.tune_job import TuneJob
@@ -83,6 +84,14 @@ def test_one_that_falls_behind_is_stopped_and_leaves_the_base_model_to_the_next(
     assert "the bound of the best of every 2 among 1 trials evaluated there before, at step 4" in why_stopped(bad.place)
     assert finished(other_length.place, other_length.key) is not None, "it is compared with its own length alone"
     assert len(loaded) == 1
+
+
+@pytest.mark.parametrize("leave_stopped", [True, False])
+def test_a_stop_that_is_asked_for_while_a_command_begins_is_heard(tmp_path: Path, leave_stopped: bool) -> None:
+    job = job_of(tmp_path, [row("train")], TuningSettings(steps=8))
+    ask_to_stop(job.place)
+    tuning_run._begin([job], leave_stopped)
+    assert bool(why_stopped(job.place)) == leave_stopped
 
 
 def test_a_store_that_does_not_answer_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

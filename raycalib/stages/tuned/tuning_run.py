@@ -73,7 +73,7 @@ def run_tuning(
     if missing:
         cluster.connect()  # a cluster that is none, or does not see the run's directory, ends the run
         with sole_driver(missing, out):
-            _begin(missing)
+            _begin(missing, leave_stopped)
             try:
                 ended = _tune(missing, out, cluster, most_failed, tracking)
             except (StageError, ConfigError) as error:  # what needs no adapter has its figures all the same
@@ -97,10 +97,14 @@ def run_tuning(
     return TuningResult(tuned, failed, stopped, cut_off)
 
 
-def _begin(missing: Sequence[TuneJob]) -> None:
-    """Takes away what earlier runs have left of jobs that failed or were stopped, and says which are tuned again."""
+def _begin(missing: Sequence[TuneJob], leave_stopped: bool) -> None:
+    """Takes away what earlier runs have left of jobs that failed or were stopped, and says which are tuned again.
+
+    Where stopped ones stay so, who asks for a stop since they were looked at is heard.
+    """
     for job in missing:
-        begin_again(job.place)
+        if not leave_stopped:
+            begin_again(job.place)
         names = job.place.names()
         if FAILURE in names:
             (job.place / FAILURE).remove()
