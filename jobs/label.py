@@ -184,7 +184,7 @@ def _local_model(config: LabelConfig, name: str) -> "ModelWorkerConfig":
 
     source = pin_revision(find_model(name, config.model_root))
     check_model(source, is_scored=False)
-    dtype = "bfloat16" if config.ray.gpus_per_worker else "float32"
+    dtype = "bfloat16" if config.ray.on_gpu else "float32"
     return local_judge_model(config.judge, source, dtype, config.ray, config.max_batch_tokens)
 
 

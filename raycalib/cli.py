@@ -62,7 +62,8 @@ JUDGE_FLAGS = {f"--{name}": f"--judge.{name}" for name in ("max-cost-usd", "pric
 }
 """What is asked for most of the judge."""
 
-WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | {"--engine": "--engine.name"}
+DEVICE_FLAG = {"--device": "--ray.device"}
+WHOLE_FLAGS = SHORT_FLAGS | JUDGE_FLAGS | DEVICE_FLAG | {"--engine": "--engine.name"}
 CSV, CSV_WHOLE = "--csv", ["--export", "csv"]
 WORKERS = "--workers"
 NO_RECIPE = "as the models are"
@@ -115,9 +116,10 @@ def pipeline_config(
     text = (
         f"{description}\n\nShort for --source.*, where --dataset is --source.name: {short}.\n"
         f"Short for --judge.*: {judge}.\n"
-        "Short: --engine for --engine.name; --workers 1:8 for --ray.min-workers 1 --ray.max-workers 8; --csv for\n"
-        "--export csv; --eval, --adapter, --probe, --temperature, --model, --style for the lists --evaluation-sets,\n"
-        "--adapters, --probes, --temperatures, --models, --styles: each may be given again and again.\n\n"
+        "Short: --engine for --engine.name; --device for --ray.device; --workers 1:8 for --ray.min-workers 1\n"
+        "--ray.max-workers 8; --csv for --export csv; --eval, --adapter, --probe, --temperature, --model, --style for\n"
+        "the lists --evaluation-sets, --adapters, --probes, --temperatures, --models, --styles: each may be given\n"
+        "again and again.\n\n"
         "Recipes, full configurations to change by flags; where none is named, demo, or own if --models or\n"
         f"--model-root name other models than the embedded ones (this help shows the defaults of {name}):\n{listed}"
     )
@@ -166,7 +168,7 @@ def values_of(arguments: Sequence[str], flag: str) -> list[str]:
 def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
     """A job's own configuration from its flags; see ``pipeline_config`` for the errors."""
     written = [text for argument in arguments for text in (CSV_WHOLE if argument == CSV else [argument])]
-    whole = gather_lists([_whole_flag(argument, JUDGE_FLAGS) for argument in written], PART_FLAGS)
+    whole = gather_lists([_whole_flag(argument, JUDGE_FLAGS | DEVICE_FLAG) for argument in written], PART_FLAGS)
     return _parse(kind, whole, description, kind())
 
 

@@ -161,7 +161,7 @@ class PipelineConfig:
                 f"tuning.zero_stage: {self.tuning.zero_stage} shards over several workers, and ray.train_workers is 1; "
                 "raise --ray.train-workers or use --tuning.zero-stage 0"
             )
-        problems += _problems_of_gpus(self.engine.name, self.ray.gpus_per_worker)
+        problems += _problems_of_gpus(self.engine.name, self.ray)
         if self.seed < 0:
             problems.append(f"seed: {self.seed} is not allowed; at least 0")
         problems += secret_problems(self)
@@ -197,7 +197,10 @@ def _given_problems(labelled: str | None, answers: str | None, models: tuple[str
     return []
 
 
-def _problems_of_gpus(engine: str, gpus: float) -> list[str]:
+def _problems_of_gpus(engine: str, ray: RaySettings) -> list[str]:
+    gpus = ray.gpus_per_worker
+    if gpus and engine == "vllm" and not ray.on_gpu:
+        return ["ray.device: cpu is not allowed with --engine vllm, which computes on its worker's GPUs; leave one out"]
     if gpus <= 1:
         return []
     if engine != "vllm":

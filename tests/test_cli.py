@@ -226,11 +226,11 @@ def test_flags_are_laid_over_the_recipe() -> None:
 
 def test_the_engine_and_the_workers_have_short_flags() -> None:
     demo = recipe("demo")
-    config = parsed("--engine", "vllm", "--workers", "1:8", "--ray.gpus-per-worker", "4")
+    config = parsed("--engine", "vllm", "--workers", "1:8", "--ray.gpus-per-worker", "4", "--device", "cuda")
     assert config == replace(
         demo,
         engine=EngineSettings(name="vllm"),
-        ray=replace(demo.ray, min_workers=1, max_workers=8, gpus_per_worker=4.0),
+        ray=replace(demo.ray, min_workers=1, max_workers=8, gpus_per_worker=4.0, device="cuda"),
     )
     assert parsed("--workers=3").ray == replace(demo.ray, min_workers=3, max_workers=3)
     openai = parsed("--engine=openai", "--engine.base-url", "http://127.0.0.1:8000/v1").engine

@@ -7,7 +7,7 @@ import pytest
 from raycalib.config import DEFAULT_METHODS, PipelineConfig
 from raycalib.errors import ConfigError
 from raycalib.lm.engines.settings import EngineName, EngineSettings
-from raycalib.stages.settings import RaySettings
+from raycalib.stages.settings import DeviceName, RaySettings
 from raycalib.tuning.settings import TuningSettings
 
 
@@ -49,6 +49,20 @@ def test_a_wrong_value_names_field_value_and_what_is_allowed(field: str, value: 
 def test_sharding_over_one_worker_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"tuning\.zero_stage: 2 shards over several workers, and ray\.train_workers"):
         PipelineConfig(tuning=TuningSettings(zero_stage=2), ray=RaySettings(train_workers=1))
+
+
+@pytest.mark.parametrize(
+    ("gpus", "device", "on_gpu"), [(0, "auto", False), (0, "cpu", False), (0.5, "auto", True), (1, "cuda", True)]
+)
+def test_models_compute_on_the_gpus_that_workers_ask_for(gpus: float, device: DeviceName, on_gpu: bool) -> None:
+    assert RaySettings(gpus_per_worker=gpus, device=device).on_gpu is on_gpu
+
+
+def test_models_compute_on_the_cpu_where_that_is_said_though_workers_take_gpus() -> None:
+    ray = RaySettings(gpus_per_worker=1, device="cpu")
+    assert (ray.on_gpu, ray.gpus_per_worker, ray.gpus_per_trainer) == (False, 1, 1)
+    with pytest.raises(ConfigError, match=r"ray\.device: cpu is not allowed with --engine vllm"):
+        PipelineConfig(engine=EngineSettings(name="vllm"), ray=ray)
 
 
 def test_a_trainer_takes_whole_gpus() -> None:
@@ -105,6 +119,8 @@ def test_all_problems_are_named_at_once() -> None:
     [
         ("min_workers", 0, "ray.min_workers: 0 is not allowed; at least 1"),
         ("max_workers", -1, "ray.max_workers: -1 is not allowed; at least 0"),
+        ("device", "gpu", "ray.device: 'gpu' is unknown; allowed: auto, cpu, cuda"),
+        ("device", "cuda", "ray.device: cuda needs workers with GPUs; add --ray.gpus-per-worker 1, or use auto"),
         ("gpus_per_worker", -0.5, "ray.gpus_per_worker: -0.5 is not allowed; at least 0"),
         ("cpus_per_worker", 0.0, "ray.cpus_per_worker: 0.0 is not allowed; above 0"),
         ("train_workers", -1, "ray.train_workers: -1 is not allowed; at least 0"),

@@ -222,7 +222,10 @@ def chosen_device(use_gpu: bool) -> torch.device:
         ModelError: a GPU is wanted and torch sees none.
     """
     if use_gpu and not torch.cuda.is_available():
-        raise ModelError("model: a GPU is asked for (ray.gpus_per_worker), but torch sees none; install a CUDA build")
+        raise ModelError(
+            "model: a GPU is asked for (ray.gpus_per_worker), but torch sees none; install a CUDA build, "
+            "or compute on the CPU by --device cpu"
+        )
     return torch.device("cuda" if use_gpu else "cpu")
 
 

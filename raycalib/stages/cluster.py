@@ -129,6 +129,9 @@ class Cluster:
         say(f"  {has}; what Ray and the workers print is in {RUN_LOGS.where}")
         if resources.get("GPU") and not self.settings.gpus_per_worker:
             say("  no GPU is used: --ray.gpus-per-worker 1 gives each worker one")
+        if self.settings.gpus_per_worker and not self.settings.on_gpu:
+            each = f"{self.settings.gpus_per_worker:g} GPU(s) of each worker"
+            say(f"  models compute on the CPU (--device cpu): the {each} are taken and not used")
 
     def shares(self) -> int:
         """How many pools may compute at once: as many as are wanted, as far as the cluster holds a worker for each."""

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 import math
+from typing import Literal, get_args
 
 from raycalib.errors import ConfigError
 
+DeviceName = Literal["auto", "cpu", "cuda"]
 MOST_BY_ITSELF = 64
 """Workers that a pool on a joined cluster grows to where nothing is said; a cluster that costs money ends somewhere."""
 
@@ -24,6 +26,9 @@ class RaySettings:
             signs of life come every 2 s while it computes, but none while a model is loaded.
         gpus_per_worker: GPUs of one actor: a fraction, one, or with vLLM the several of a tensor-parallel group.
             Workers that use transformers take at most one, trainers a whole one. 0 uses CPUs.
+        device: where models compute: ``auto`` is on the GPUs that a worker asks for, and on its CPUs where it asks for
+            none; ``cuda`` is refused where it asks for none; ``cpu`` is on its CPUs even so, which rehearses a GPU
+            cluster's run on a cluster whose GPUs are only numbers.
         cpus_per_worker: CPUs of one actor or trainer.
         train_workers: workers that tune one combo together; 0 is one for each of the combos, which are tuned side by
             side, and all GPUs together where there are fewer combos than GPUs, or a ZeRO stage is set.
@@ -36,8 +41,14 @@ class RaySettings:
     wait_for_nodes_s: float = 900.0
     silent_for_s: float = 600.0
     gpus_per_worker: float = 0.0
+    device: DeviceName = "auto"
     cpus_per_worker: float = 1.0
     train_workers: int = 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether models compute on GPUs."""
+        return self.gpus_per_worker > 0 and self.device != "cpu"
 
     @property
     def gpus_per_transformer(self) -> float:
@@ -65,6 +76,10 @@ class RaySettings:
                 f"ray.max_workers: {self.max_workers} is not allowed; at least ray.min_workers ({self.min_workers}), "
                 "or 0 for as many as the cluster can hold"
             )
+        if self.device not in get_args(DeviceName):
+            problems.append(f"ray.device: {self.device!r} is unknown; allowed: {', '.join(get_args(DeviceName))}")
+        if self.device == "cuda" and not self.gpus_per_worker:
+            problems.append("ray.device: cuda needs workers with GPUs; add --ray.gpus-per-worker 1, or use auto")
         if self.cpus_per_worker <= 0:
             problems.append(f"ray.cpus_per_worker: {self.cpus_per_worker} is not allowed; above 0")
         for name in ("wait_for_nodes_s", "silent_for_s"):

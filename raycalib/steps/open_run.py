@@ -71,7 +71,7 @@ def _checked(config: PipelineConfig, methods: tuple[str, ...], learns: bool, own
     check_can_write(out)
     combos = _usable(config, found, failures, methods)
     check_given(config, [combo for combo in combos if not failures.has_lost(combo)], methods)
-    automatic: DtypeName = "bfloat16" if config.ray.gpus_per_worker else "float32"
+    automatic: DtypeName = "bfloat16" if config.ray.on_gpu else "float32"
     dtype: DtypeName = automatic if config.dtype == "auto" else config.dtype
     cluster = Cluster(config.ray, out, at_once=config.at_once or _pools_at_once(config))
     labelling = Labelling(

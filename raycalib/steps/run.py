@@ -145,7 +145,7 @@ class Run:
         return ModelWorkerConfig(
             source=model,
             dtype=self.dtype,
-            use_gpu=config.ray.gpus_per_worker > 0,
+            use_gpu=config.ray.on_gpu,
             max_batch_tokens=config.max_batch_tokens,
             max_new_tokens=config.max_new_tokens,
             max_tokens=max_tokens,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from raycalib.errors import ConfigError
 from raycalib.judging import STRING_RULES_VERSION, GraderName, judge_prompt, shown_right_answer
 from raycalib.judging.estimate import Estimate, estimate
 from raycalib.judging.prices import Price, find_price, price_for_limit
@@ -241,13 +242,22 @@ def _requests(answers: StageOutput, judge: JudgeSettings) -> Iterator[Messages]:
 def local_judge_model(
     judge: JudgeSettings, source: ModelSource, dtype: Any, ray: RaySettings, max_batch_tokens: int
 ) -> "ModelWorkerConfig":
-    """What a worker with a local judge loads, and the GPUs that it takes."""
+    """What a worker with a local judge loads, and the GPUs that it takes.
+
+    Raises:
+        ConfigError: vLLM would have to compute on the CPU.
+    """
+    if judge.engine == "vllm" and ray.device == "cpu":
+        raise ConfigError(
+            "ray.device: cpu is not allowed with --judge-engine vllm, which computes on its worker's GPUs; leave "
+            "one of them out"
+        )
     from raycalib.stages.workers.model import ModelWorkerConfig
 
     return ModelWorkerConfig(
         source=source,
         dtype=dtype,
-        use_gpu=ray.gpus_per_worker > 0,
+        use_gpu=ray.on_gpu,
         max_batch_tokens=max_batch_tokens,
         max_new_tokens=judge.max_output_tokens,
         engine=EngineSettings(name="vllm" if judge.engine == "vllm" else "transformers"),

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchConfig, TorchTrainer
 
 from raycalib.run_logs import RUN_LOGS
 from raycalib.stages.cluster import Cluster
@@ -94,10 +94,11 @@ def train_together(
         train_loop,
         train_loop_config={
             "jobs": jobs,
-            "use_gpu": settings.gpus_per_worker > 0,
+            "use_gpu": settings.on_gpu,
             "run": run or name,
             "most_failed": most_failed,
         },
+        torch_config=None if settings.on_gpu else TorchConfig(backend="gloo"),
         scaling_config=ScalingConfig(
             num_workers=n_workers,
             use_gpu=settings.gpus_per_worker > 0,

@@ -103,7 +103,7 @@ def _trainable(jobs: Sequence[TuneJob], n_workers: int, out: Location, settings:
     since Tune knows no trial of nothing, and the run's workers take all else.
     """
     if n_workers == 1:
-        given = {"jobs": list(jobs), "use_gpu": settings.gpus_per_worker > 0, "run": run}
+        given = {"jobs": list(jobs), "use_gpu": settings.on_gpu, "run": run}
         return tune.with_resources(tune.with_parameters(tune_trial, **given), trainer_resources(settings))
     together = {
         "jobs": list(jobs),
