@@ -1,7 +1,7 @@
 """The whole way from questions to calibrated confidences: generate, label, tune, scale, evaluate, report.
 
 python jobs/full_pipeline.py --out runs/demo                      # demo recipe, a local Ray
-python jobs/full_pipeline.py --recipe paper --plan                # only what tuning would take of memory and disk
+python jobs/full_pipeline.py --recipe paper --plan                # only what it would take: hours, dollars, room
 python jobs/full_pipeline.py --out runs/demo --eval mmlu:500      # later, another set: only that is done
 ray job submit --working-dir . -- python jobs/full_pipeline.py --out s3://bucket/demo    # on a cluster
 
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> None:
     """Runs the pipeline, or plans it; what needs torch and Ray is imported only once the command line is right."""
     config = pipeline_config(arguments, "From questions to calibrated confidences.")
     if config.plan:
-        from raycalib.plan import plan_lines
+        from raycalib.plans.run_plan import plan_lines
 
         print("\n".join(plan_lines(config)))
     else:

@@ -52,8 +52,9 @@ class PipelineConfig:
         judge: which model judges, and how it is asked.
         estimate: only say what the judge would take: rows, tokens, cost and hours; answers are generated, nothing is
             asked.
-        plan: only say what tuning would take: memory of each worker by its parts, space on disk, whether that fits and
-            what to change where it does not. No model is loaded, Ray is not started, nothing is written.
+        plan: only say what the run would take: rows, tokens, GPU-hours and dollars of each stage, the judge, disks,
+            the head, and memory of each worker by its parts, whether that fits and what to change where it does not.
+            No model is loaded, Ray is not started, nothing is written.
         planning: what the plan assumes.
         seed: redraws splits, phrasings, options and training.
         dtype: of the weights; ``auto`` is bfloat16 on a GPU, float32 on a CPU.
@@ -136,8 +137,6 @@ class PipelineConfig:
         if self.at_once < 0:
             problems.append(f"at_once: {self.at_once} is not allowed; at least 1, or 0 for what the cluster holds")
         problems += _judge_problems(self.grader, self.judge, self.estimate)
-        if self.plan and not {LORA, LORA_PROMPT} & set(self.methods):
-            problems.append(f"plan: only tuning is planned for; add {LORA_PROMPT} or {LORA} to --methods")
         for name in ("max_new_tokens", "max_batch_tokens", "rows_per_shard", "n_resamples"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}: {getattr(self, name)} is not allowed; at least 1")

@@ -9,7 +9,11 @@ from raycalib.lm.names import EMBEDDED_ROOT, HUB_IDS
 from raycalib.sources import SourceSettings
 from raycalib.sources.parts import PAPER_QUERY_HEADER
 from raycalib.stages.settings import RaySettings
+from raycalib.tuning.plan_settings import PlanSettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
+
+PAPER_EVAL_TOKENS = 700
+"""Assumed of MMLU's rows, which five few-shot examples make long."""
 
 
 def demo() -> PipelineConfig:
@@ -70,6 +74,7 @@ def paper() -> PipelineConfig:
         grader="substring",
         max_new_tokens=100,
         tuning=TuningSettings(),
+        planning=PlanSettings(eval_tokens_per_row=PAPER_EVAL_TOKENS),
         ray=RaySettings(gpus_per_worker=1.0),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raycalib.errors import DataError, LossNotFiniteError
+from raycalib.plans.gpu_prices import price_of
 from raycalib.stages.boards.trackers.tracking import Tracking, open_tracking
 from raycalib.stages.combo import Combo, GivenProbe, Unit
 from raycalib.stages.output import StageError
@@ -20,7 +21,6 @@ from raycalib.steps.training_rows import n_train_rows
 from raycalib.steps.tuned import Learned, has_training_set, job_of, not_tuned
 from raycalib.storage import Location, read_manifest
 from raycalib.sweeps.cells import Cell, within_rows
-from raycalib.sweeps.config import price_of
 from raycalib.sweeps.leaderboard import leaderboard, write_leaderboard
 from raycalib.sweeps.page import render_sweep
 from raycalib.sweeps.search import search_of
@@ -84,7 +84,7 @@ def _swept(
             f"sweep: {len(left)} of {len(trials)} trials are not finished, so nothing is chosen: {left[0].reason}; the "
             "same command goes on with them"
         )
-    best, price = chosen(trials, settings.criterion), price_of(settings, run.config.ray.gpus_per_worker)
+    best, price = chosen(trials, settings.criterion), price_of(run.config)
     repeated = [cell for trial in best for cell in _repeats(trial, trials, settings.confirm_seeds)]
     more = _jobs(run, learned, repeated)
     write_trials(place, {trial.cell: jobs[trial.cell] for trial in trials if trial.key} | more, price)
@@ -160,7 +160,7 @@ def _searched(
     tracking: Tracking,
 ) -> list[Trial]:
     """What became of the cells that the search asks for, round by round, until more have failed than may."""
-    price = price_of(settings, run.config.ray.gpus_per_worker)
+    price = price_of(run.config)
     search, trials = search_of(cells, settings, run.config.seed), list[Trial]()
     while (
         len(_failed(trials)) <= settings.max_failed_trials

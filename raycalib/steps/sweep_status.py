@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raycalib.errors import ConfigError
+from raycalib.plans.gpu_prices import GpuPrice
 from raycalib.printable import printable_line
 from raycalib.stages.lines.progress import say
 from raycalib.stages.predictions.probe_trial import ProbeJob
@@ -13,7 +14,6 @@ from raycalib.stages.tuned.trial_files import FAILURE, TRAINING
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.storage import Location, read_manifest
 from raycalib.sweeps.cells import Cell
-from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.time_left import Progress, time_left, time_lines
 from raycalib.tuning.checkpoint import STATE_NAME, complete_checkpoints
 

@@ -1,12 +1,7 @@
-"""How many trials may be at work at once, by what is known before a cluster is asked, and what the head has to hold."""
+"""How many trials may be at work at once, by what is known before a cluster is asked."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
-
-HEAD_GB = 8.0
-"""Assumed: what Ray takes on the head of a cluster, its dashboard among it."""
-TRAIN_RUN_GB = 0.6
-"""What a run of Ray Train keeps on the head while it goes on (ray issue 65443)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,12 +58,3 @@ def trials_at_once(room: Room, n_begun: int, workers: int, cpus: float, gpus: in
     if not fits:
         return Cap(0, f"{needs} are needed, and this machine has {scarce}; start it on a cluster")
     return Cap(min(fits, n_begun), few if n_begun < fits else why)
-
-
-def head_gb(workers: int, at_once: int) -> float:
-    """Memory that the head of a cluster should have: trials of one worker take nothing there.
-
-    >>> head_gb(1, 64), head_gb(4, 10)
-    (8.0, 14.0)
-    """
-    return HEAD_GB + (TRAIN_RUN_GB * at_once if workers > 1 else 0.0)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, fields, replace
 from raycalib.config import PipelineConfig, is_skipped
 from raycalib.errors import ConfigError
 from raycalib.evaluation.methods import BASELINES, PROBE, TUNED
+from raycalib.plans.gpu_prices import price_of
 from raycalib.sweeps.axes import Axis, parse_axes
 from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
-from raycalib.sweeps.gpu_prices import GpuPrice, gpu_price
 from raycalib.sweeps.settings import SweepSettings
 from raycalib.sweeps.tpe import most_in_a_round, require_optuna
 from raycalib.sweeps.trackers import require_trackers
@@ -35,15 +35,6 @@ class SweepConfig(PipelineConfig):
         return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
 
 
-def price_of(sweep: SweepSettings, gpus_per_worker: float) -> GpuPrice | None:
-    """Of the GPUs that trials have; None where they have none.
-
-    Raises:
-        ConfigError: the table of prices cannot be read, or does not have the GPU.
-    """
-    return gpu_price(sweep.gpu, sweep.prices) if gpus_per_worker else None
-
-
 def all_combos(config: PipelineConfig) -> list[str]:
     """Names of the run's combos that are not skipped."""
     return [
@@ -62,7 +53,7 @@ def cells_of(config: SweepConfig) -> list[Cell]:
             or the GPU's price is missing.
     """
     sweep = config.sweep
-    price_of(sweep, config.ray.gpus_per_worker)
+    price_of(config)
     if not sweep.axes:
         raise ConfigError("axis: nothing is varied; give for example --axis kl_decay=0,0.5,1 --axis steps=500,5000")
     combos = matching_combos(sweep.combos, all_combos(config))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raycalib.sweeps.gpu_prices import GpuPrice
+from raycalib.plans.gpu_prices import GpuPrice
 from raycalib.sweeps.time_left import SECONDS, hours_text
 from raycalib.sweeps.trials import Trial
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from raycalib.plans.gpu_prices import GpuPrice
 from raycalib.reports.page_environment import page_environment
 from raycalib.sweeps.axes import shown_value
 from raycalib.sweeps.axis_shares import axis_shares
 from raycalib.sweeps.cost import cost_of
-from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.parallel_plot import parallel_svg
 from raycalib.sweeps.rows_plot import rows_svg
 from raycalib.sweeps.selection import CRITERIA, Criterion

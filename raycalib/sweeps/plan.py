@@ -8,14 +8,15 @@ import torch
 
 from raycalib.lm.find_shape import find_shape
 from raycalib.lm.names import find_model
-from raycalib.plan import plan_lines as run_plan_lines
-from raycalib.plan import planned_run
+from raycalib.plans.gpu_prices import GpuPrice, price_of
+from raycalib.plans.head import head_line
+from raycalib.plans.memory import memory_lines, planned_run
+from raycalib.plans.run_plan import once_lines
 from raycalib.printable import printable_line
-from raycalib.sweeps.at_once import Cap, Room, head_gb, trials_at_once
+from raycalib.sweeps.at_once import Cap, Room, trials_at_once
 from raycalib.sweeps.cells import Cell
-from raycalib.sweeps.config import SweepConfig, n_begun_of, n_trials_of, price_of
+from raycalib.sweeps.config import SweepConfig, n_begun_of, n_trials_of
 from raycalib.sweeps.cost_plan import Flops, model_flops
-from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.trunks import computed_steps, n_one_after_another
 
 SHOWN = 12
@@ -35,16 +36,17 @@ def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
     n_begun = n_begun_of(config.sweep, cells)
     workers = _workers(config, min(n_begun, n_one_after_another(cells)))
     each = (workers, config.ray.cpus_per_worker, config.ray.gpus_per_trainer)
-    in_rounds = n_begun < n_trials
+    in_rounds, run_config = n_begun < n_trials, config.run_config(cells)
     at_once = n_begun if in_rounds else min(n_begun, n_one_after_another(cells))
     cap = trials_at_once(_room(config), at_once, *each, in_rounds=in_rounds)
     return [
         *_trial_lines(config, cells, n_trials),
         *_cost_lines(config, cells, n_trials, (cap.n or 0) * workers * config.ray.gpus_per_trainer),
+        *once_lines(run_config, n_trials),
         _cap_line(cap),
         _head_line(config, workers, cap, at_once),
         "",
-        *run_plan_lines(config.run_config(cells)),
+        *memory_lines(run_config),
     ]
 
 
@@ -90,7 +92,7 @@ def _n_confirming(config: SweepConfig, cells: Sequence[Cell]) -> int:
 
 def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, n_gpus: int) -> list[str]:
     """GPU-hours and dollars, by model and in all, and what they rest on; 0 GPUs are as many as the cluster has."""
-    price = price_of(config.sweep, config.ray.gpus_per_worker)
+    price = price_of(config)
     if price is None:
         return ["hours: none is known for processors until a trial is finished; --status says then what is left"]
     if config.dtype == "float32":
@@ -133,10 +135,9 @@ def _model_lines(known: dict[str, Flops], price: GpuPrice) -> list[str]:
 def _basis_lines(price: GpuPrice) -> list[str]:
     return [
         f"  assumed: {price.utilisation:.0%} of an {price.name}'s {price.tflops:,g} TFLOP/s in bfloat16, and "
-        f"${price.dollars_per_hour:,.2f} an hour ({price.source}, {price.as_of}); --sweep.gpu and --sweep.prices name "
-        "others; measured figures take their place in --status once a trial is finished",
-        "  not in it: answers and labels, which hang on their length and on the judge; loading of models; the "
-        "evaluation of the chosen cells; nodes that wait",
+        f"${price.dollars_per_hour:,.2f} an hour ({price.source}, {price.as_of}); --planning.gpu and --planning.prices "
+        "name others; measured figures take their place in --status once a trial is finished",
+        "  not in it: what follows; loading of models; nodes that wait",
     ]
 
 
@@ -146,10 +147,7 @@ def _cap_line(cap: Cap) -> str:
 
 def _head_line(config: SweepConfig, workers: int, cap: Cap, n_begun: int) -> str:
     at_once = min(n_begun, config.ray.most_on_a_cluster // workers) if cap.n is None else cap.n
-    size = f"the head of a cluster: {head_gb(workers, at_once):g} GB of memory"
-    if workers == 1:
-        return f"{size}, and nothing for trials: one of one worker is a process on that worker's node"
-    return f"{size}: 8 GB, and 0.6 GB for each of {at_once} runs of Ray Train at once"
+    return head_line(workers, at_once)
 
 
 def _workers(config: SweepConfig, n_begun: int) -> int:

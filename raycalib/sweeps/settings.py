@@ -33,10 +33,6 @@ class SweepSettings:
             temperature; ties within one standard error go to the simpler cell), ``ece`` (which a model that says the
             same of all answers has low too) or ``auroc``.
         confirm_seeds: chosen cells are tuned again with so many other seeds, for the mean and spread of their NLL.
-        gpu: whose price and speed the plan, ``--status`` and the page reckon with: ``A100``, ``H100``, ``H200``,
-            ``B200``, or another of the file that ``prices`` names.
-        prices: a JSON file of GPUs, their dollars an hour, peak and utilisation, in place of the one that comes with
-            raycalib, which has list prices of October and November 2026.
         trackers: where each trial is a run while it is tuned, besides TensorBoard: ``mlflow`` (needs
             ``raycalib[mlflow]``), ``wandb`` (Weights & Biases; needs ``raycalib[wandb]``), or both.
     """
@@ -52,8 +48,6 @@ class SweepSettings:
     restart_stopped: bool = False
     criterion: Criterion = "nll"
     confirm_seeds: int = 0
-    gpu: str = "H100"
-    prices: str | None = None
     trackers: tuple[TrackerName, ...] = ()
 
     def __post_init__(self) -> None:

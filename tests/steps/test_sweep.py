@@ -10,6 +10,7 @@ import pytest
 
 from raycalib.stages.boards.trackers.tracking import NO_TRACKING
 from raycalib.stages.output import StageError
+from raycalib.stages.settings import RaySettings
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.stages.tuned.tuning_run import TuningResult
 from raycalib.storage import Location
@@ -25,7 +26,7 @@ NO_LABELS = "labels: all 60 are 0"
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    ray = SimpleNamespace(gpus_per_worker=0)
+    ray = RaySettings()
     return SimpleNamespace(
         out=Location(str(tmp_path / "out")), alive=[], cluster=None, config=SimpleNamespace(ray=ray, seed=1)
     )

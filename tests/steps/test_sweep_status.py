@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from raycalib.errors import ConfigError
+from raycalib.plans.gpu_prices import GpuPrice
 from raycalib.stages.tuned.spent import SPENT
 from raycalib.stages.tuned.trial_files import FAILURE, TRAINING
 from raycalib.steps.sweep_status import say_status, write_trials
 from raycalib.storage import Location, Manifest, write_manifest
-from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.tuning.settings import TuningSettings
 from tests.stages.test_tune import job_of, row
 from tests.sweeps.test_selection import cell
 
-PRICE = GpuPrice(name="H100", dollars_per_hour=4.0, tflops=989, utilisation=0.35)
+PRICE = GpuPrice(name="H100", dollars_per_hour=4.0, tflops=989, utilisation=0.35, gb_per_second=3350, memory_gib=79)
 ROWS = [row("train"), row("val_select")]
 
 

@@ -1,18 +1,14 @@
 """Hours of a sweep, its prices, and how many trials are at work at once."""
 
 from dataclasses import replace
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raycalib.errors import ConfigError
-from raycalib.sweeps.at_once import Room, head_gb, trials_at_once
+from raycalib.sweeps.at_once import Room, trials_at_once
 from raycalib.sweeps.axes import parse_axes
 from raycalib.sweeps.cells import grid
 from raycalib.sweeps.cost_plan import compared_rows, model_flops
-from raycalib.sweeps.gpu_prices import gpu_price
 from raycalib.tuning.compute_plan import reading_flops, tuning_flops
 from raycalib.tuning.settings import TuningSettings
 from tests.tuning.test_compute_plan import RUN
@@ -78,40 +74,3 @@ def test_the_scarcest_resource_or_a_flag_bounds_trials_at_once(
     room: dict[str, int], asked: tuple[Any, ...], n: int | None, why: str
 ) -> None:
     assert trials_at_once(Room(**(vars(HERE) | room)), *asked) == (n, why)
-
-
-def test_only_runs_of_several_workers_take_room_on_the_head() -> None:
-    assert head_gb(1, 100) == 8.0
-    assert head_gb(2, 5) == pytest.approx(11.0)
-
-
-def test_the_packaged_prices_have_a_source_and_a_day() -> None:
-    for name in ("A100", "H100", "H200", "B200"):
-        price = gpu_price(name, None)
-        assert price.source
-        assert price.as_of.startswith("2026-")
-        assert 0 < price.utilisation < 1
-    assert gpu_price("H100", None).hours(989e12 * 0.35 * 7200) == pytest.approx(2.0)
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"dollars_per_hour": -1, "tflops": 1, "utilisation": 1},
-        {"dollars_per_hour": 1, "tflops": 0, "utilisation": 1},
-        {"dollars_per_hour": 1, "tflops": 1, "utilisation": 1.5},
-        {"dollars_per_hour": 1, "tflops": 1, "utilisation": float("nan")},
-        {"dollars_per_hour": "1", "tflops": 1, "utilisation": 1},
-        {"dollars_per_hour": 1, "tflops": 1},
-        [],
-    ],
-)
-def test_a_table_that_is_none_is_one_clear_line(tmp_path: Path, entry: object) -> None:
-    path = tmp_path / "p.json"
-    path.write_text(json.dumps({"gpus": {"X": entry}}))
-    with pytest.raises(ConfigError, match=r"sweep.prices: .*p.json cannot be used .* it has the form"):
-        gpu_price("X", str(path))
-    with pytest.raises(ConfigError, match=r"sweep.prices: .*nowhere cannot be used"):
-        gpu_price("X", str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigError, match=r"sweep.gpu: 'X' is not in the table of raycalib, which has A100, H100,"):
-        gpu_price("X", None)

@@ -108,13 +108,16 @@ def test_a_round_of_optuna_bounds_trials_at_once_and_gives_each_what_a_run_would
 
 def test_prices_of_ones_own_and_a_gpu_that_has_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "prices.json"
-    table.write_text('{"gpus": {"L40S": {"dollars_per_hour": 1, "tflops": 362, "utilisation": 0.3}}}')
-    gpu = ["--recipe", "sweep12", "--axis", "seed=1", "--plan", "--sweep.prices", str(table)]
-    main([*gpu, "--sweep.gpu", "L40S"])
+    table.write_text(
+        '{"gpus": {"L40S": {"dollars_per_hour": 1, "tflops": 362, "utilisation": 0.3,'
+        ' "gb_per_second": 864, "memory_gib": 44}}}'
+    )
+    gpu = ["--recipe", "sweep12", "--axis", "seed=1", "--plan", "--planning.prices", str(table)]
+    main([*gpu, "--planning.gpu", "L40S"])
     (whole,) = re.findall(r"estimate: ([\d.]+) GPU-hours, \$([\d.]+):", capsys.readouterr().out)
     assert float(whole[0]) == pytest.approx(float(whole[1]), abs=0.06)
     with pytest.raises(
-        ConfigError, match=r"sweep.gpu: 'H100' is not in .*prices.json, which has L40S; name one of them"
+        ConfigError, match=r"planning.gpu: 'H100' is not in .*prices.json, which has L40S; name one of them"
     ):
         main(gpu)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from raycalib.plans.gpu_prices import GpuPrice
 from raycalib.sweeps.axis_shares import axis_shares
 from raycalib.sweeps.cost import cost_of
-from raycalib.sweeps.gpu_prices import GpuPrice
 from raycalib.sweeps.page import render_sweep
 from raycalib.sweeps.rows_plot import rows_svg
 from raycalib.sweeps.spread import seeds_beside
@@ -103,7 +103,7 @@ def test_a_curve_is_drawn_for_each_method_that_rows_are_varied_of() -> None:
 
 
 def test_the_page_says_what_trials_took_and_the_interval_of_the_chosen_one() -> None:
-    price = GpuPrice(name="H100", dollars_per_hour=4.0, tflops=989, utilisation=0.35)
+    price = GpuPrice(name="H100", dollars_per_hour=4.0, tflops=989, utilisation=0.35, gb_per_second=3350, memory_gib=79)
     fast, slow = trial([0.4, 0.6], steps=5), trial([0.9, 1.0], steps=9)
     failed = replace(trial([0.1], steps=7), nll=None, ece=None, auroc=None, reason="no", losses=np.empty(0))
     trials = [

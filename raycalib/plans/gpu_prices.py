@@ -7,12 +7,15 @@ import math
 from pathlib import Path
 from typing import Any
 
+from raycalib.config import PipelineConfig
 from raycalib.errors import ConfigError
 
 EXAMPLE = (
-    '{"gpus": {"H100": {"dollars_per_hour": 3.99, "tflops": 989, "utilisation": 0.35, "as_of": "2026-11-09", '
-    '"source": "…"}}}'
+    '{"gpus": {"H100": {"dollars_per_hour": 3.99, "tflops": 989, "utilisation": 0.35, "gb_per_second": 3350, '
+    '"memory_gib": 79, "as_of": "2026-11-09", "source": "…"}}}'
 )
+
+MOST = dict.fromkeys(("dollars_per_hour", "tflops", "gb_per_second", "memory_gib"), math.inf) | {"utilisation": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,8 @@ class GpuPrice:
         dollars_per_hour: of one.
         tflops: peak of dense bfloat16 products, in 10^12 operations a second.
         utilisation: share of it that is reached, in (0, 1].
+        gb_per_second: that are read of its memory, in 10^9 bytes.
+        memory_gib: as the driver reports it.
         as_of, source: day and place of the price.
     """
 
@@ -31,11 +36,13 @@ class GpuPrice:
     dollars_per_hour: float
     tflops: float
     utilisation: float
+    gb_per_second: float
+    memory_gib: float
     as_of: str = ""
     source: str = ""
 
     def __post_init__(self) -> None:
-        for field, most in (("dollars_per_hour", math.inf), ("tflops", math.inf), ("utilisation", 1.0)):
+        for field, most in MOST.items():
             value = getattr(self, field)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if (
@@ -49,10 +56,21 @@ class GpuPrice:
     def hours(self, flops: float) -> float:
         """Of one GPU, for so many operations.
 
-        >>> GpuPrice(name="H", dollars_per_hour=2.0, tflops=1000.0, utilisation=0.5).hours(3.6e18)
+        >>> GpuPrice(
+        ...     name="H", dollars_per_hour=2, tflops=1000, utilisation=0.5, gb_per_second=3000, memory_gib=79
+        ... ).hours(3.6e18)
         2.0
         """
         return flops / (self.tflops * 1e12 * self.utilisation) / 3600
+
+
+def price_of(config: PipelineConfig) -> GpuPrice | None:
+    """Of the GPUs that workers have; None where models compute on CPUs.
+
+    Raises:
+        ConfigError: see ``gpu_price``.
+    """
+    return gpu_price(config.planning.gpu, config.planning.prices) if config.ray.on_gpu else None
 
 
 def gpu_price(name: str, table: str | None) -> GpuPrice:
@@ -72,12 +90,12 @@ def gpu_price(name: str, table: str | None) -> GpuPrice:
             known = {each.name for each in fields(GpuPrice)} - {"name"}
             return GpuPrice(name=name, **{key: value for key, value in gpus[name].items() if key in known})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"sweep.prices: {where} cannot be used ({error!r}); it has the form {EXAMPLE}") from error
+        raise ConfigError(f"planning.prices: {where} cannot be used ({error!r}); it has the form {EXAMPLE}") from error
     raise ConfigError(
-        f"sweep.gpu: {name!r} is not in {where}, which has {', '.join(gpus)}; name one of them, or a file with it by "
-        f"--sweep.prices, of the form {EXAMPLE}"
+        f"planning.gpu: {name!r} is not in {where}, which has {', '.join(gpus)}; name one of them, or a file with it "
+        f"by --planning.prices, of the form {EXAMPLE}"
     )
 
 
 def _own_table() -> str:
-    return resources.files("raycalib.sweeps").joinpath("gpu_prices.json").read_text("utf-8")
+    return resources.files("raycalib.plans").joinpath("gpu_prices.json").read_text("utf-8")

@@ -1,0 +1,113 @@
+"""All checks in order, each said as soon as it is done."""
+
+from collections.abc import Iterator
+
+import ray
+from ray._private.services import get_webui_url_from_internal_kv
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raycalib.config import PipelineConfig
+from raycalib.doctor.check import Check
+from raycalib.doctor.gate_checks import port_check, token_check
+from raycalib.doctor.judge_check import judge_check
+from raycalib.doctor.node_checks import node_checks
+from raycalib.doctor.nodes import Node, ask_nodes
+from raycalib.errors import ConfigError, DataError, ModelError, StorageError
+from raycalib.lm.find_shape import find_shape
+from raycalib.lm.names import ModelSource, find_model
+from raycalib.plans.memory import planned_run
+from raycalib.sources import check_sets, evaluation_sets, training_set
+from raycalib.stages.cluster import Cluster
+from raycalib.stages.lines.progress import say
+from raycalib.storage import Location
+from raycalib.storage.writable import check_can_write
+from raycalib.tuning.memory_plan import memory_plan
+
+HEAD = "node:__internal_head__"
+
+
+def examine(config: PipelineConfig) -> None:
+    """Looks at everything that a run of this configuration needs, a line for each; nothing of it is left behind.
+
+    A cluster that has no worker yet and can grow is made to, since what does not run cannot be looked at.
+
+    Raises:
+        ConfigError: something is wrong; each fault has been said with its remedy.
+    """
+    failed, n_checks = list[str](), 0
+    for check in _checks(config):
+        say(check.line())
+        n_checks += 1
+        failed += [] if check.is_well else [check.name]
+    if failed:
+        raise ConfigError(f"doctor: {len(failed)} of {n_checks} checks failed: {', '.join(failed)}")
+    say(f"all {n_checks} checks are well")
+
+
+def _checks(config: PipelineConfig) -> Iterator[Check]:
+    yield _data(config)
+    if config.grader == "judge" and config.judge.engine == "openai":
+        yield judge_check(config.judge)
+    models, lack = _models(config)
+    if lack is not None:
+        yield lack
+    out = Location(config.out).absolute()
+    cluster = Cluster(config.ray, None)
+    try:
+        check_can_write(out)
+        cluster.connect()
+        cluster.pool_size(1)  # waits until there is a worker
+    except (ConfigError, StorageError) as error:
+        yield _fault("cluster", error)
+        cluster.close()
+        return
+    try:
+        on_gpu = config.ray.on_gpu
+        nodes = ask_nodes(out, on_gpu, models)
+        yield from node_checks(nodes, _needed_bytes(config, models) if on_gpu else 0, on_gpu)
+        yield from _gates(nodes)
+    finally:
+        cluster.close()
+
+
+def _data(config: PipelineConfig) -> Check:
+    """Whether all questions are within reach of this process, which draws them."""
+    try:
+        sets = [] if config.comes_in else [training_set(config.source)]
+        sets += evaluation_sets(config.source, config.evaluation_sets, with_own=not config.comes_in)
+        check_sets(sets, config.styles, config.seed)
+    except (ConfigError, DataError) as error:
+        return _fault("data", error)
+    return Check(name="data", found=f"{config.source.name} is within reach")
+
+
+def _models(config: PipelineConfig) -> tuple[list[ModelSource], Check | None]:
+    found = []
+    for name in config.models:
+        try:
+            found.append(find_model(name, config.model_root))
+        except ModelError as error:
+            return found, _fault("models", error)
+    return found, None
+
+
+def _needed_bytes(config: PipelineConfig, models: list[ModelSource]) -> int:
+    return max((memory_plan(planned_run(config, find_shape(model))).total for model in models), default=0)
+
+
+def _gates(nodes: list[Node]) -> Iterator[Check]:
+    """Asked on the head, whose loopback the dashboard may be on."""
+    dashboard = get_webui_url_from_internal_kv() or ""
+    head = next((node["NodeID"] for node in ray.nodes() if node["Alive"] and HEAD in node["Resources"]), None)
+    asked = ray.remote(token_check)
+    if head is not None:
+        asked = asked.options(num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(head, soft=False))
+    token = ray.get(asked.remote(dashboard))
+    yield token
+    yield port_check(dashboard, [node.address for node in nodes], asks_for_token=token.is_well)
+
+
+def _fault(name: str, error: Exception) -> Check:
+    """Of an error of ours, which says in one line what is wrong and what to do."""
+    found, _, remedy = " ".join(str(error).split()).rpartition("; ")
+    return Check(name=name, found=found or remedy, remedy=remedy if found else "mend it and look again")
