@@ -58,7 +58,7 @@ class Cluster:
         self._connected_here = self._started_here = False
         self.groups_before = frozenset[str]()
         self._asked = set[str]()
-        self._lock = Lock()
+        self._lock, self._waiting = Lock(), Lock()
         self._shares = Shares(self.shares)
 
     def connect(self) -> None:
@@ -173,7 +173,9 @@ class Cluster:
         self.connect()
         cpus_each = self.settings.cpus_per_worker
         if lack := lack_of_workers(cpus_each, gpus_each):
-            self._wait([{"CPU": cpus_each, "GPU": gpus_each}], f"ray: {lack}", "lower --ray.gpus-per-worker")
+            with self._waiting:  # chains that wait for the same are told of it once
+                if lack := lack_of_workers(cpus_each, gpus_each):
+                    self._wait([{"CPU": cpus_each, "GPU": gpus_each}], f"ray: {lack}", "lower --ray.gpus-per-worker")
         fits = sum(workers_that_fit(node, cpus_each, gpus_each) for node in nodes_now())
         by_itself = fits if waits_for_server or self._started_here else max(fits, MOST_BY_ITSELF)
         of_share = [max(1, n // self.shares()) for n in (fits, self.settings.max_workers or by_itself)]

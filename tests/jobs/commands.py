@@ -19,6 +19,8 @@ LIMIT_S = 400
 LIMITS = {"train": 64, "val-select": 16, "val-calibrate": 64, "test": 32, "heldout-families": 16}
 SMALL = ["--recipe", "smoke", "--ray.train-workers", "1", "--tuning.steps", "4", "--tuning.warmup-steps", "0"]
 SMALL += [text for split, n_rows in LIMITS.items() for text in (f"--source.limits.{split}", str(n_rows))]
+TWO_COMBOS = [*SMALL, "--models", "llama2:7b", "mistral:7b", "--styles", "oe", "--tuning.steps", "200"]
+TWO_COMBOS += ["--tuning.checkpoint-every", "20", "--rows-per-shard", "16"]
 STAGES = ("questions", "answers", "labelled", "features", "scored", "predictions", "figures")
 Files = dict[str, int]
 

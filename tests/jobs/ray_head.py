@@ -1,6 +1,6 @@
 """A Ray head with a token, for jobs that join a cluster or outlive their drivers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 import os
@@ -34,25 +34,35 @@ def free_port() -> int:
 
 
 @contextmanager
-def ray_head(folder: Path, n_cpus: int = 2, more: Mapping[str, str] = os.environ) -> Iterator[RayHead]:
+def ray_head(
+    folder: Path,
+    n_cpus: int = 2,
+    more: Mapping[str, str] = os.environ,
+    *,
+    flags: Sequence[str] = (),
+    port: int | None = None,
+    within: Sequence[str] = (),
+) -> Iterator[RayHead]:
     """Starts a head of so many CPUs whose files lie in the folder, and ends it with all its processes.
 
-    ``more`` is in its environment beside that of the test.
+    ``more`` is in its environment beside that of the test, ``flags`` are more of ``ray start``; it listens at ``port``,
+    any free one if that is not given. ``within`` begins its command, such as ``ip netns exec NAME``.
     """
     token = folder / "token"
     token.write_text("a" * 64)
-    port, dashboard = free_port(), free_port()
+    port, dashboard = port or free_port(), free_port()
     environment = {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"}
     environment |= {k: v for k, v in more.items() if k != "RAY_ADDRESS"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     environment["PATH"] = f"{RAY.parent}{os.pathsep}{environment['PATH']}"  # a job's ``python``
-    command = [RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"]
+    command = [*within, RAY, "start", "--head", "--block", f"--port={port}", f"--dashboard-port={dashboard}"]
     command += ["--dashboard-host=127.0.0.1", f"--num-cpus={n_cpus}", f"--temp-dir={folder}", "--disable-usage-stats"]
+    command += [f"--dashboard-agent-listen-port={free_port()}", *flags]
     with (folder / "head.log").open("wb") as log:
         head = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     process = psutil.Process(head.pid)
     try:
-        _wait_until_it_answers(f"http://127.0.0.1:{dashboard}", environment, head, folder)
+        _wait_until_it_answers(f"http://127.0.0.1:{dashboard}", environment, head, folder, within)
         yield RayHead(environment, _address(folder), f"http://127.0.0.1:{dashboard}", process)
     finally:
         for member in [*process.children(recursive=True), process]:
@@ -63,9 +73,12 @@ def ray_head(folder: Path, n_cpus: int = 2, more: Mapping[str, str] = os.environ
         head.wait(timeout=30)
 
 
-def _wait_until_it_answers(url: str, environment: dict[str, str], head: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_until_it_answers(
+    url: str, environment: dict[str, str], head: subprocess.Popen[bytes], folder: Path, within: Sequence[str]
+) -> None:
     deadline = time.monotonic() + STARTS_WITHIN_S
-    ask = [RAY, "job", "list", "--address", url]
+    # Its agent, which starts jobs, is there later than its dashboard, which lists them.
+    ask = [*within, RAY, "job", "submit", "--no-wait", "--address", url, "--", "true"]
     while subprocess.run(ask, env=environment, capture_output=True, timeout=60).returncode or not _address(folder):
         ended = head.poll() is not None
         assert not ended, (folder / "head.log").read_text()
