@@ -236,6 +236,8 @@ def test_figures_of_the_workers_and_close_rows_are_in_the_manifest_and_not_in_th
     details = done.manifest.details
     assert details["figures_this_run"] == {"tokens_read": 180, "tokens_generated": 60, "padded_positions": 60}
     assert details["padding_share"] == 0.2
+    assert 0 <= details["load_s"] <= details["seconds"]
+    assert 0 < details["work_s"] <= 4 * details["seconds"]
     assert read_shard(done.place, done.shards[0])[0].keys() == set(SCHEMA.names)
 
 

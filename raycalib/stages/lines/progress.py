@@ -46,6 +46,7 @@ class ShardProgress:
     Attributes:
         title: how the line begins; it may change.
         figures: sums of what the workers count, such as ``tokens_read``, ``tokens_generated``, ``padded_positions``.
+        spent: seconds of the processes, added up, by what they were spent on, as far as a stage measures it.
         first_shard_s: seconds until the first shard was done, the loading of models among them.
     """
 
@@ -54,6 +55,7 @@ class ShardProgress:
         self.key = key or title
         self.shards = self.rows = self.errors = 0
         self.figures: dict[str, float] = {}
+        self.spent: dict[str, float] = {}
         self.started = time.monotonic()
         self.first_shard_s: float | None = None
         if n_shards:
@@ -79,6 +81,11 @@ class ShardProgress:
         self.errors += errors
         for name, value in (figures or {}).items():
             self.figures[name] = self.figures.get(name, 0) + value
+
+    def took(self, seconds: Mapping[str, float]) -> None:
+        """Adds what a process has spent on one shard."""
+        for name, value in seconds.items():
+            self.spent[name] = self.spent.get(name, 0.0) + value
 
     def line(self, seconds: float) -> str:
         """The line after so many seconds."""
@@ -125,6 +132,7 @@ class ShardProgress:
             "first_shard_s": None if self.first_shard_s is None else round(self.first_shard_s, 3),
             "rows_per_s": round(self.rows / seconds, 3) if seconds else 0.0,
         }
+        kept |= {name: round(value, 3) for name, value in self.spent.items()}
         if self._tokens:
             kept["tokens_per_s"] = round(self._tokens / seconds, 1)
             kept["padding_share"] = round(self.padding_share, 4)

@@ -137,7 +137,7 @@ class ShardMap:
         return self.worker
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
-        """What became of the shard named by ``work``, ``shard`` and ``name``: its rows, errors, figures, or a cause.
+        """What became of the shard named by ``work``, ``shard`` and ``name``: rows, errors, figures, seconds, cause.
 
         The work is the place of its stage among the targets.
         """
@@ -148,8 +148,10 @@ class ShardMap:
         cause = ""
         figures: dict[str, float] = {}
         built, tally, given = True, Tally(), list[Row]()
+        began = ready = time.monotonic()
         try:
             worker = self._ready()
+            ready = time.monotonic()
             given = read_shard(target.source, name)
             results, figures = self._process(worker, target, shard, given)
             count_rows(tally, results)
@@ -176,6 +178,8 @@ class ShardMap:
             "built": [built],
             "process": [self.process],
             "figures": [json.dumps(figures)],
+            "load_s": [ready - began],
+            "work_s": [time.monotonic() - ready],
             "tally": [json.dumps(asdict(tally))],
         }
 

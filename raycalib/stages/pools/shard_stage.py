@@ -16,6 +16,9 @@ from raycalib.stages.pools.shard_work import ShardWork
 from raycalib.stages.pools.spec import ShardStage, check_one_pool, name_and_sets
 from raycalib.storage import Location
 
+SECONDS = ("load_s", "work_s")
+"""Of a process: until its worker was there, and of reading, processing and writing a shard; summed in the manifest."""
+
 
 def run_shard_stage(stage: ShardStage, source: StageOutput, out: Location, cluster: Cluster) -> StageOutput:
     """Runs what is missing of a stage and writes its manifest; see ``run_shard_stages``."""
@@ -107,6 +110,7 @@ def _take_statuses(parts: Sequence[ShardWork], progress: PoolProgress, cluster: 
             index = int(status["work"])
             part = parts[index]
             part.take(status)
+            progress.of_sets[index].took({name: float(status[name]) for name in SECONDS})
             progress.add(index, int(status["rows"]), int(status["errors"]), json.loads(status["figures"]))
             if part.is_settled:
                 part.close(progress.details(index))
