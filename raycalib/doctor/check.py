@@ -15,28 +15,35 @@ class Check:
     Attributes:
         name: a word or two.
         found: what was found; of a fault, what is wrong.
-        remedy: of a fault; empty where all is well.
+        remedy: of a fault; empty where all is well, or where what is wrong says it.
+        is_well: whether there is nothing to do.
     """
 
     name: str
     found: str
     remedy: str = ""
+    is_well: bool = True
 
-    @property
-    def is_well(self) -> bool:
-        """Whether there is nothing to do."""
-        return not self.remedy
+    @classmethod
+    def fault(cls, name: str, found: str, remedy: str) -> "Check":
+        """What is wrong, and what to do."""
+        return cls(name=name, found=found, remedy=remedy, is_well=False)
+
+    @classmethod
+    def of_error(cls, name: str, error: Exception) -> "Check":
+        """Of an error of ours, which says in one line what is wrong and what to do."""
+        return cls(name=name, found=" ".join(str(error).split()), is_well=False)
 
     def line(self) -> str:
         """For the terminal.
 
         >>> Check(name="clocks", found="within 0.1 s").line()
         '  ok    clocks      within 0.1 s'
-        >>> Check(name="clocks", found="10.0.0.7 is 40 s ahead", remedy="start chrony on it").line()
+        >>> Check.fault("clocks", "10.0.0.7 is 40 s ahead", "start chrony on it").line()
         '  FAIL  clocks      10.0.0.7 is 40 s ahead: start chrony on it'
         """
         mark = "ok  " if self.is_well else "FAIL"
-        text = self.found if self.is_well else f"{self.found}: {self.remedy}"
+        text = f"{self.found}: {self.remedy}" if self.remedy else self.found
         return f"  {mark}  {self.name:<{NAME_WIDTH}}{printable_line(text)}"
 
 

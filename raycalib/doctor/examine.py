@@ -8,15 +8,15 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raycalib.config import PipelineConfig
 from raycalib.doctor.check import Check
+from raycalib.doctor.data_check import data_check
 from raycalib.doctor.gate_checks import port_check, token_check
 from raycalib.doctor.judge_check import judge_check
 from raycalib.doctor.node_checks import node_checks
 from raycalib.doctor.nodes import Node, ask_nodes
-from raycalib.errors import ConfigError, DataError, ModelError, StorageError
+from raycalib.errors import ConfigError, ModelError, StorageError
 from raycalib.lm.find_shape import find_shape
 from raycalib.lm.names import ModelSource, find_model
 from raycalib.plans.memory import planned_run
-from raycalib.sources import check_sets, evaluation_sets, training_set
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
 from raycalib.storage import Location
@@ -45,7 +45,7 @@ def examine(config: PipelineConfig) -> None:
 
 
 def _checks(config: PipelineConfig) -> Iterator[Check]:
-    yield _data(config)
+    yield data_check(config)
     if config.grader == "judge" and config.judge.engine == "openai":
         yield judge_check(config.judge)
     models, lack = _models(config)
@@ -56,12 +56,11 @@ def _checks(config: PipelineConfig) -> Iterator[Check]:
     try:
         check_can_write(out)
         cluster.connect()
-        cluster.pool_size(1)  # waits until there is a worker
     except (ConfigError, StorageError) as error:
-        yield _fault("cluster", error)
-        cluster.close()
+        yield Check.of_error("cluster", error)
         return
     try:
+        yield _room(cluster)
         on_gpu = config.ray.on_gpu
         nodes = ask_nodes(out, on_gpu, models)
         yield from node_checks(nodes, _needed_bytes(config, models) if on_gpu else 0, on_gpu)
@@ -70,15 +69,13 @@ def _checks(config: PipelineConfig) -> Iterator[Check]:
         cluster.close()
 
 
-def _data(config: PipelineConfig) -> Check:
-    """Whether all questions are within reach of this process, which draws them."""
+def _room(cluster: Cluster) -> Check:
+    """Whether there is a worker, once the cluster has grown where it can."""
     try:
-        sets = [] if config.comes_in else [training_set(config.source)]
-        sets += evaluation_sets(config.source, config.evaluation_sets, with_own=not config.comes_in)
-        check_sets(sets, config.styles, config.seed)
-    except (ConfigError, DataError) as error:
-        return _fault("data", error)
-    return Check(name="data", found=f"{config.source.name} is within reach")
+        cluster.pool_size(1)
+    except ConfigError as error:
+        return Check.of_error("workers", error)
+    return Check(name="workers", found="the cluster has room for one or more")
 
 
 def _models(config: PipelineConfig) -> tuple[list[ModelSource], Check | None]:
@@ -87,7 +84,7 @@ def _models(config: PipelineConfig) -> tuple[list[ModelSource], Check | None]:
         try:
             found.append(find_model(name, config.model_root))
         except ModelError as error:
-            return found, _fault("models", error)
+            return found, Check.of_error("models", error)
     return found, None
 
 
@@ -105,9 +102,3 @@ def _gates(nodes: list[Node]) -> Iterator[Check]:
     token = ray.get(asked.remote(dashboard))
     yield token
     yield port_check(dashboard, [node.address for node in nodes], asks_for_token=token.is_well)
-
-
-def _fault(name: str, error: Exception) -> Check:
-    """Of an error of ours, which says in one line what is wrong and what to do."""
-    found, _, remedy = " ".join(str(error).split()).rpartition("; ")
-    return Check(name=name, found=found or remedy, remedy=remedy if found else "mend it and look again")

@@ -19,7 +19,7 @@ def token_check(dashboard: str) -> Check:
         dashboard: its HOST:PORT; empty where there is none.
     """
     if not dashboard:
-        return Check(
+        return Check.fault(
             name="token",
             found="the head has no dashboard, so that jobs cannot be submitted and Ray Train cannot clean up",
             remedy="start the head with one: --include-dashboard=true --dashboard-host=127.0.0.1",
@@ -30,12 +30,18 @@ def token_check(dashboard: str) -> Check:
     except HTTPError as error:
         said = error.code
     except (URLError, OSError) as error:
-        return Check(
-            name="token", found=f"the dashboard at {dashboard} does not answer ({error})", remedy="restart the head"
+        return Check.fault(
+            name="token",
+            found=f"the dashboard at {dashboard} does not answer ({error})",
+            remedy="restart the head",
         )
     if said in REFUSED:
         return Check(name="token", found=f"the dashboard at {dashboard} refuses who has none")
-    return Check(name="token", found=f"the dashboard at {dashboard} lets in who has none (status {said})", remedy=HOW)
+    return Check.fault(
+        name="token",
+        found=f"the dashboard at {dashboard} lets in who has none (status {said})",
+        remedy=HOW,
+    )
 
 
 def port_check(dashboard: str, addresses: list[str], asks_for_token: bool) -> Check:
@@ -48,14 +54,14 @@ def port_check(dashboard: str, addresses: list[str], asks_for_token: bool) -> Ch
     """
     public = [address for address in addresses if _is_public(address)]
     if public:
-        return Check(
+        return Check.fault(
             name="ports",
             found=f"nodes have addresses of the open network: {', '.join(public)}",
             remedy="use addresses inside (--node-ip-address), and let nothing in but a tunnel",
         )
     host = dashboard.rpartition(":")[0].strip("[]")
     if host and not _is_loopback(host) and not asks_for_token:
-        return Check(
+        return Check.fault(
             name="ports",
             found=f"the dashboard listens at {host}, without a token",
             remedy="start the head with --dashboard-host=127.0.0.1 and go there by a tunnel",

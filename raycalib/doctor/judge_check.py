@@ -20,10 +20,14 @@ def judge_check(settings: JudgeSettings) -> Check:
         key = judge_key(settings)
         said = asyncio.run(_ask(settings, key))
     except (RequestFailedError, ConfigError) as error:
-        return Check(name="judge", found=f"{settings.model} at {settings.base_url}: {error}", remedy=REMEDY)
+        return Check.fault(
+            name="judge",
+            found=f"{settings.model} at {settings.base_url}: {error}",
+            remedy=REMEDY,
+        )
     if judge_prompt(settings.prompt).parse(said).query_label != 1:
         shown = said.strip()[:60]
-        return Check(
+        return Check.fault(
             name="judge",
             found=f"{settings.model} says {shown!r} of a right answer, and not that it is right",
             remedy="try --judge-prompt strict, raise --judge.max-output-tokens, or name another model",

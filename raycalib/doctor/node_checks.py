@@ -52,7 +52,7 @@ def _facts(node: Node) -> NodeFacts:
 
 
 def _check(name: str, found: str, faults: Sequence[Fault], remedy: str) -> Check:
-    return Check(name=name, found=by_node(faults), remedy=remedy) if faults else Check(name=name, found=found)
+    return Check.fault(name=name, found=by_node(faults), remedy=remedy) if faults else Check(name=name, found=found)
 
 
 def _versions(nodes: Sequence[Node]) -> Check:
@@ -66,7 +66,11 @@ def _versions(nodes: Sequence[Node]) -> Check:
             said = " and ".join(f"{version} ({', '.join(who)})" for version, who in by_version.items())
             differ.append(f"{name} is {said}")
     if differ:
-        return Check(name="versions", found="; ".join(differ), remedy="give all nodes one image (cluster/README.md)")
+        return Check.fault(
+            name="versions",
+            found="; ".join(differ),
+            remedy="give all nodes one image (cluster/README.md)",
+        )
     same = _facts(nodes[0]).versions if nodes else {}
     return Check(name="versions", found=", ".join(f"{name} {version}" for name, version in same.items()))
 
@@ -90,8 +94,10 @@ def _gpus(nodes: Sequence[Node], needed_bytes: int) -> Check:
             if gpu.bytes < needed_bytes
         ]
     if not any(node.resources.get("GPU") for node in nodes):
-        return Check(
-            name="GPUs", found="no node has one", remedy="add nodes with GPUs, or compute on the CPU (--device)"
+        return Check.fault(
+            name="GPUs",
+            found="no node has one",
+            remedy="add nodes with GPUs, or compute on the CPU (--device)",
         )
     by_name = {name: seen.count(name) for name in dict.fromkeys(seen)}
     found = ", ".join(f"{n} x {name}" for name, n in by_name.items())
