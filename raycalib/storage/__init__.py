@@ -5,12 +5,12 @@ from raycalib.storage.manifest import Manifest, git_commit, lost_files, read_man
 from raycalib.storage.shards import (
     find_shards,
     read_rows,
-    read_schema,
     read_shard,
     read_vectors,
     rows_without_secrets,
     write_shard,
 )
+from raycalib.storage.tables import read_schema, read_table, read_tables
 from raycalib.storage.writable import check_can_write, check_is_kept
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "read_rows",
     "read_schema",
     "read_shard",
+    "read_table",
+    "read_tables",
     "read_vectors",
     "rows_without_secrets",
     "versions",

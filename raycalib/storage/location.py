@@ -102,6 +102,28 @@ class Location:
             content: bytes = filesystem.cat_file(path, end=most)
             return content
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """The file's bytes from ``start`` up to ``end``, fewer where it ends before.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with _as_storage_error("read", (self / name).uri):
+            filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+            content: bytes = filesystem.cat_file(path, start=start, end=end)
+            return content
+
+    def size_of(self, name: str) -> int:
+        """The file's bytes.
+
+        Raises:
+            StorageError: it cannot be asked.
+        """
+        with _as_storage_error("read", (self / name).uri):
+            filesystem, path = fsspec.core.url_to_fs((self / name).uri)
+            filesystem.invalidate_cache()
+            return int(filesystem.info(path)["size"])
+
     def write_bytes(self, name: str, content: bytes) -> None:
         """Writes a file whole or not at all: a temporary name and a rename locally, one PUT on an object store.
 

@@ -7,18 +7,18 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from raycalib.errors import DataError
 from raycalib.records import Row
 from raycalib.secrets import hide, hide_all
 from raycalib.storage.location import Location
+from raycalib.storage.tables import read_table, read_tables, vectors_of
 
 MESSAGES = {"error", "unscored_reason", "verdict", "judge"}
 """Columns with what servers and libraries say."""
 
-SHARD_NAME = re.compile(r"part-(\d{5})-[0-9a-f]{8}\.parquet")
+SHARD_NAME = re.compile(r"part-(\d{5,})-[0-9a-f]{8}\.parquet")
 
 
 def write_shard(place: Location, index: int, rows: Sequence[Row], schema: pa.Schema) -> str:
@@ -30,17 +30,31 @@ def write_shard(place: Location, index: int, rows: Sequence[Row], schema: pa.Sch
         DataError: a row does not fit the schema.
         StorageError: the shard cannot be written.
     """
+    what = f"shard {index} of {place.uri}"
     try:
         table = pa.Table.from_pylist(rows_without_secrets(rows, schema), schema=schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"{what}: a row does not fit the schema: {error}") from error
+    check_table(table, what)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    name = new_shard_name(index)
+    place.write_bytes(name, buffer.getvalue())
+    return name
+
+
+def new_shard_name(index: int) -> str:
+    """The file name of an attempt at a shard."""
+    return f"part-{index:05d}-{uuid4().hex[:8]}.parquet"
+
+
+def check_table(table: pa.Table, what: str) -> None:
+    """Raises DataError where a value is none of its column's, or empty where one is needed."""
+    try:
         table.validate(full=True)
         _check_nulls(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"shard {index} of {place.uri}: a row does not fit the schema: {error}") from error
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-    name = f"part-{index:05d}-{uuid4().hex[:8]}.parquet"
-    place.write_bytes(name, buffer.getvalue())
-    return name
+        raise DataError(f"{what}: a row does not fit the schema: {error}") from error
 
 
 def rows_without_secrets(rows: Sequence[Row], schema: pa.Schema) -> list[Row]:
@@ -83,7 +97,7 @@ def read_shard(place: Location, name: str, columns: Sequence[str] | None = None)
         StorageError: it cannot be read.
         DataError: it is not Parquet, or a column is missing.
     """
-    rows: list[Row] = _read_table(place, name, columns).to_pylist()
+    rows: list[Row] = read_table(place, name, columns).to_pylist()
     return rows
 
 
@@ -94,50 +108,11 @@ def read_vectors(place: Location, name: str, column: str) -> np.ndarray:
         StorageError: it cannot be read.
         DataError: it is not Parquet, the column is missing, or its vectors are not of one length.
     """
-    lists = _read_table(place, name, [column])[column].combine_chunks()
-    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
-    sizes = np.unique(lengths[lengths > 0])
-    if len(sizes) > 1:
-        raise DataError(f"{(place / name).uri}: the vectors in {column!r} have lengths {sizes.tolist()}, not one")
-    vectors = np.full((len(lengths), int(sizes[0]) if len(sizes) else 0), np.nan, dtype=np.float32)
-    if len(sizes):
-        vectors[lengths > 0] = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, vectors.shape[1])
-    return vectors
-
-
-def _read_table(place: Location, name: str, columns: Sequence[str] | None) -> pa.Table:
-    content = place.read_bytes(name)
-    try:
-        table = _parse(content, columns)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{(place / name).uri} is not a readable Parquet file: {error}; delete it and run again"
-        ) from error
-    missing = set(columns or ()) - set(table.column_names)
-    if missing:
-        raise DataError(f"{(place / name).uri} lacks the columns {sorted(missing)}; it has {table.column_names}")
-    return table
-
-
-def _parse(content: bytes, columns: Sequence[str] | None) -> pa.Table:
-    """The table, read in this thread: Arrow's own threads may still hold Python objects when a process ends, and then
-    the C++ runtime aborts it ("terminate called without an active exception").
-    """
-    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False, page_checksum_verification=True) as file:
-        return file.read(columns=list(columns) if columns else None, use_threads=False)
+    table = read_table(place, name, [column])
+    return vectors_of(table[column], f"{(place / name).uri}: the vectors in {column!r}")
 
 
 def read_rows(place: Location, names: Sequence[str], columns: Sequence[str] | None = None) -> Iterator[Row]:
     """Rows of several shards, one after the other."""
-    for name in names:
-        yield from read_shard(place, name, columns)
-
-
-def read_schema(place: Location, name: str) -> pa.Schema:
-    """The columns of one shard with their types.
-
-    Raises:
-        StorageError: it cannot be read.
-        DataError: it is not Parquet.
-    """
-    return _read_table(place, name, None).schema
+    for table in read_tables(place, names, columns):
+        yield from table.to_pylist()
