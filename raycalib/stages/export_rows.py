@@ -12,7 +12,7 @@ from raycalib.errors import ConfigError
 from raycalib.hashing import stable_hash
 from raycalib.records import Row
 from raycalib.stages.output import StageOutput
-from raycalib.storage import read_schema, read_shard, rows_without_secrets
+from raycalib.storage import read_schema, read_tables, rows_without_secrets
 from raycalib.storage.csv_cells import write_cell
 
 FileFormat = Literal["csv", "jsonl"]
@@ -70,18 +70,18 @@ def _write(output: StageOutput, file_format: FileFormat, file: BinaryIO) -> None
     schema = read_schema(output.place, output.shards[0]) if output.shards else pa.schema([])
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     try:
-        rows = _rows(output, schema)
         if file_format == "jsonl":
-            text.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+            text.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in _rows(output, schema, None))
         else:
-            _write_csv(rows, schema, text)
+            cells = [name for name in schema.names if name not in NOT_IN_CSV]
+            _write_csv(_rows(output, schema, cells), schema, text)
     finally:
         text.detach()  # the file is closed by who opened it
 
 
-def _rows(output: StageOutput, schema: pa.Schema) -> Iterator[Row]:
-    for shard in output.shards:
-        yield from rows_without_secrets(read_shard(output.place, shard), schema)
+def _rows(output: StageOutput, schema: pa.Schema, columns: list[str] | None) -> Iterator[Row]:
+    for table in read_tables(output.place, output.shards, columns):
+        yield from rows_without_secrets(table.to_pylist(), schema)
 
 
 def _write_csv(rows: Iterator[Row], schema: pa.Schema, text: Any) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from raycalib.errors import ConfigError
 from raycalib.stages.output import StageError, StageOutput
-from raycalib.storage import Location, read_shard
+from raycalib.storage import Location, read_tables
 
 UNSCORED = "unscored_reason"
 MOST_FAILED, MOST_UNSCORED = 0.05, 0.2
@@ -137,8 +137,8 @@ def _read_tally(output: StageOutput) -> Tally:
     tally, columns = Tally(), ["error"]
     if "unscored" in output.manifest.counts:
         columns += [UNSCORED, "retryable"]
-    for name in output.shards:
-        count_rows(tally, read_shard(output.place, name, columns))
+    for table in read_tables(output.place, output.shards, columns):
+        count_rows(tally, table.to_pylist())
     return tally
 
 

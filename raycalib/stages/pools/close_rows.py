@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 import json
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from raycalib.stages.lines.progress import say
-from raycalib.storage import Location, read_rows
+from raycalib.storage import Location
 
 CLOSE_MARGIN = 1e-4
 """Distance of the two best logits below which rounding of float32 may choose the other."""
@@ -20,17 +22,15 @@ class CloseRow(NamedTuple):
     min_margin: float
 
 
-def close_rows(place: Location, shards: Sequence[str], margin_column: str) -> Iterator[CloseRow]:
+def close_rows(rows: pa.Table, margin_column: str) -> Iterator[CloseRow]:
     """The rows closer than ``CLOSE_MARGIN``, in order."""
-    for row in read_rows(place, shards, ["row_id", margin_column]):
-        margin = row[margin_column]
+    for row_id, margin in zip(rows["row_id"], rows[margin_column].to_pylist(), strict=True):
         if margin is not None and margin < CLOSE_MARGIN:
-            yield CloseRow(row["row_id"], margin)
+            yield CloseRow(row_id.as_py(), margin)
 
 
-def list_close_rows(place: Location, shards: Sequence[str], margin_column: str, title: str) -> int:
+def list_close_rows(place: Location, found: Sequence[CloseRow], title: str) -> int:
     """Writes the close rows beside the shards, says how many there are, and returns it."""
-    found = list(close_rows(place, shards, margin_column))
     if found:
         place.write_bytes(CLOSE_NAME, "".join(json.dumps(row._asdict()) + "\n" for row in found).encode())
         say(

@@ -6,7 +6,7 @@ run reads it, does the rows that are retryable, and writes the whole shard. Park
 went wrong and of what it cost.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import io
 import json
 import re
@@ -69,11 +69,7 @@ def with_figures(schema: pa.Schema, figures: Mapping[str, float]) -> pa.Schema:
     )
 
 
-def sum_figures(place: Location, names: Iterable[str]) -> dict[str, float]:
-    """What making these files took, by name, as their metadata say."""
-    total: dict[str, float] = {}
-    for name in names:
-        metadata = parquet.read_schema(pa.BufferReader(place.read_bytes(name))).metadata or {}
-        for key, value in json.loads(metadata.get(FIGURES_KEY, b"{}")).items():
-            total[key] = total.get(key, 0) + value
-    return total
+def add_figures(total: dict[str, float], schema: pa.Schema) -> None:
+    """Adds what making a file took, by name, as the metadata of its schema say."""
+    for key, value in json.loads((schema.metadata or {}).get(FIGURES_KEY, b"{}")).items():
+        total[key] = total.get(key, 0) + value

@@ -11,10 +11,11 @@ from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageError, StageOutput, drop_damaged_shards, finished, stage_key, stage_place
 from raycalib.stages.pools.bounds import UNSCORED, Tally, check_bounds, what_next
 from raycalib.stages.pools.close_rows import list_close_rows
-from raycalib.stages.pools.parked import parked_names, sum_figures
+from raycalib.stages.pools.parked import add_figures, parked_names
+from raycalib.stages.pools.read_back import ReadBack, read_back
 from raycalib.stages.pools.shard_map import ShardTarget
 from raycalib.stages.pools.spec import ShardStage
-from raycalib.storage import Location, Manifest, find_shards, read_shard, write_manifest
+from raycalib.storage import Location, Manifest, find_shards, read_schema, write_manifest
 
 
 class ShardWork:
@@ -118,15 +119,18 @@ class ShardWork:
             self.error = self._not_made(failed)
             return
         ordered = tuple(shards[index] for index in range(len(self.source.shards)))
-        kept = sum_figures(self.place, [*ordered, *parked_names(self.place)]) if stage.keeps_figures else {}
+        found = read_back(stage, self.place, ordered)
+        if stage.keeps_figures:
+            for name in parked_names(self.place):
+                add_figures(found.figures, read_schema(self.place, name))
         manifest = Manifest(
             stage=stage.name,
             key=self.key,
             config=dict(stage.identity),
             inputs=(self.source.key,),
             shards=ordered,
-            counts=self._said_counts(ordered),
-            details={**details, **stage.details, **kept},
+            counts=self._said_counts(found),
+            details={**details, **stage.details, **found.figures},
         )
         output = StageOutput(place=self.place, manifest=manifest, was_done=False)
         if other := finished(self.place, self.key):  # another job made the same meanwhile, and what it named counts
@@ -159,30 +163,19 @@ class ShardWork:
             "run the same command again to retry only these"
         )
 
-    def _said_counts(self, shards: tuple[str, ...]) -> dict[str, int]:
-        """The counts, after saying what a user should know of them."""
-        stage, counts = self.stage, self._counts(shards)
-        if n_cut := counts.get("cut_on_the_left"):
+    def _said_counts(self, found: ReadBack) -> dict[str, int]:
+        """Rows in, out, failed and cut, after saying what a user should know of them."""
+        stage = self.stage
+        if found.cut:
             say(
-                f"  {stage.title}: {n_cut:,} rows were longer than the model can read and lost the left of their "
+                f"  {stage.title}: {found.cut:,} rows were longer than the model can read and lost the left of their "
                 "context"
             )
-        if stage.margin_column:
-            counts["close"] = list_close_rows(self.place, shards, stage.margin_column, stage.title)
-        return counts
-
-    def _counts(self, shards: tuple[str, ...]) -> dict[str, int]:
-        """Rows in, out, failed and cut, read back from what was written."""
-        stage = self.stage
-        wanted = [name for name in ("row_id", "error", UNSCORED, stage.cut_column) if name in stage.schema.names]
-        rows_out = errors = cut = unscored = 0
-        for name in shards:
-            rows = read_shard(self.place, name, wanted)
-            rows_out += len(rows)
-            errors += sum(1 for row in rows if row.get("error"))
-            unscored += sum(1 for row in rows if row.get(UNSCORED))
-            cut += sum(1 for row in rows if row.get(stage.cut_column))
-        counts = {"in": self.source.manifest.counts.get("out", 0), "out": rows_out, "errors": errors}
+        counts = {"in": self.source.manifest.counts.get("out", 0), "out": found.rows, "errors": found.errors}
         if UNSCORED in stage.schema.names:
-            counts["unscored"] = unscored
-        return counts | {"cut_on_the_left": cut} if stage.cut_column else counts
+            counts["unscored"] = found.unscored
+        if stage.cut_column:
+            counts["cut_on_the_left"] = found.cut
+        if stage.margin_column:
+            counts["close"] = list_close_rows(self.place, found.close, stage.title)
+        return counts
