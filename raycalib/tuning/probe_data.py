@@ -1,5 +1,6 @@
 """What probes are fitted on, prepared once for any number of fits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from raycalib.errors import DataError
 from raycalib.metrics.array_checks import check_labels
-from raycalib.tuning.features import Features, check_finite, float32_rows
+from raycalib.tuning.features import Features, check_finite, copied_rows
 
 LEAST_SCALE = 1e-6
 SUMMED_ROWS = 1024
@@ -24,6 +25,7 @@ class ProbeData:
         val_y: (m,) int64.
         mean: (H,) float32 means of the training features.
         scale: (H,) float32 standard deviations of the training features, at least 1e-6; ones where there is one row.
+        release: lets go of the memory that features take which lie in a file.
     """
 
     x: torch.Tensor
@@ -32,12 +34,13 @@ class ProbeData:
     val_y: torch.Tensor
     mean: torch.Tensor
     scale: torch.Tensor
+    release: Callable[[], object] = lambda: None
 
 
 def prepare_probe_data(
     features: Features, labels: np.ndarray, val_features: Features, val_labels: np.ndarray
 ) -> ProbeData:
-    """Copies both sets once, as float32, and standardizes the copies in place.
+    """Copies both sets once, as float32, and standardizes the copies in place; large ones in temporary files.
 
     Args:
         features: (n, H), of any float type; memory maps are read once.
@@ -58,12 +61,23 @@ def prepare_probe_data(
             f"{val_features.shape[1]}; take both from the same model"
         )
     y, val_y = check_labels(labels, "probe: training labels"), check_labels(val_labels, "probe: validation labels")
-    x, val_x = float32_rows(features), float32_rows(val_features)
-    check_finite(x, "training")
-    check_finite(val_x, "validation")
-    mean, scale = _standardize(x)
-    val_x.sub_(mean).div_(scale)
-    return ProbeData(x=x, y=torch.from_numpy(y), val_x=val_x, val_y=torch.from_numpy(val_y), mean=mean, scale=scale)
+    train, val = copied_rows(features), copied_rows(val_features)
+    x, val_x = torch.from_numpy(train.array), torch.from_numpy(val.array)
+    check_finite(x, "training", train.release)
+    check_finite(val_x, "validation", val.release)
+    mean, scale = _standardize(x, train.release)
+    for block in val_x.split(SUMMED_ROWS):
+        block.sub_(mean).div_(scale)
+        val.release()
+    return ProbeData(
+        x=x,
+        y=torch.from_numpy(y),
+        val_x=val_x,
+        val_y=torch.from_numpy(val_y),
+        mean=mean,
+        scale=scale,
+        release=lambda: (train.release(), val.release()),
+    )
 
 
 def _check_shapes(features: Features, labels: np.ndarray, name: str) -> None:
@@ -74,7 +88,7 @@ def _check_shapes(features: Features, labels: np.ndarray, name: str) -> None:
         )
 
 
-def _standardize(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _standardize(x: torch.Tensor, release: Callable[[], object]) -> tuple[torch.Tensor, torch.Tensor]:
     """Standardizes in place and returns mean and scale.
 
     Sums are float64, so that a constant feature's mean is its value and the feature becomes 0: over the least scale,
@@ -83,13 +97,16 @@ def _standardize(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     total = torch.zeros(x.shape[1], dtype=torch.float64)
     for block in x.split(SUMMED_ROWS):
         total += block.sum(dim=0, dtype=torch.float64)
+        release()
     mean = (total / len(x)).float()
-    x.sub_(mean)
-    if len(x) == 1:
-        return mean, torch.ones_like(mean)
     squares = torch.zeros_like(total)
     for block in x.split(SUMMED_ROWS):
-        squares += block.square().sum(dim=0, dtype=torch.float64)
+        squares += block.sub_(mean).square().sum(dim=0, dtype=torch.float64)
+        release()
+    if len(x) == 1:
+        return mean, torch.ones_like(mean)
     scale = (squares / (len(x) - 1)).sqrt().float().clamp(min=LEAST_SCALE)
-    x.div_(scale)
+    for block in x.split(SUMMED_ROWS):
+        block.div_(scale)
+        release()
     return mean, scale

@@ -13,6 +13,8 @@ from raycalib.tuning.probe import Probe
 from raycalib.tuning.probe_data import ProbeData, prepare_probe_data
 from raycalib.tuning.settings import ProbeSettings
 
+EVALUATED_ROWS = 2**16
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeFit:
@@ -36,7 +38,9 @@ def fit_probe(
     settings: ProbeSettings,
     seed: int,
 ) -> ProbeFit:
-    """Fits on the first set, keeps the step with the least NLL on the second; one float32 copy of both is made.
+    """Fits on the first set, keeps the step with the least NLL on the second.
+
+    One float32 copy of both is made, in memory or in temporary files by their size.
 
     Args:
         features: (n, H), in memory or mapped, of any float type.
@@ -107,7 +111,10 @@ def _batches(n_rows: int, settings: ProbeSettings, seed: int) -> torch.Tensor:
 
 @torch.no_grad()
 def _validation_nll(probe: Probe, data: ProbeData) -> float:
-    return functional.cross_entropy(probe.layers(data.val_x), data.val_y).item()
+    """Of all rows at once up to ``EVALUATED_ROWS``, whose activations take memory; beyond, of so many at a time."""
+    logits = torch.cat([probe.layers(block) for block in data.val_x.split(EVALUATED_ROWS)])
+    data.release()
+    return functional.cross_entropy(logits, data.val_y).item()
 
 
 def _check_loss(value: float, name: str, step: int, settings: ProbeSettings) -> None:
