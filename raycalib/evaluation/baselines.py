@@ -1,6 +1,6 @@
 """Confidences that need no tuning: the answer's own likelihood, and how often answers of its kind are right."""
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 import math
@@ -89,12 +89,34 @@ class TaskRates:
         return self.rates.get(task, self.overall)
 
 
+class TaskTally:
+    """Right and wrong training answers of each task, counted one after the other.
+
+    Attributes:
+        n_right, n_scored: of all tasks.
+    """
+
+    def __init__(self) -> None:
+        self.n_right = self.n_scored = 0
+        self._right, self._scored = Counter[str](), Counter[str]()
+
+    def add(self, task: str, label: int | None) -> None:
+        """Counts one answer; an unscored one does not count."""
+        if label is not None:
+            self.n_right += int(label)
+            self.n_scored += 1
+            self._right[task] += int(label)
+            self._scored[task] += 1
+
+    def rates(self) -> TaskRates:
+        """The rates of what was counted."""
+        rates = {task: (self._right[task] + 1) / (n + 2) for task, n in self._scored.items()}
+        return TaskRates(rates, (self.n_right + 1) / (self.n_scored + 2))
+
+
 def fit_task_rates(train_rows: Iterable[Row]) -> TaskRates:
     """Rates from labelled training rows; unscored rows do not count."""
-    labels: dict[str, list[int]] = defaultdict(list)
+    tally = TaskTally()
     for row in train_rows:
-        if row["query_label"] is not None:
-            labels[row["task"]].append(int(row["query_label"]))
-    every = [label for of_task in labels.values() for label in of_task]
-    rates = {task: (sum(of_task) + 1) / (len(of_task) + 2) for task, of_task in labels.items()}
-    return TaskRates(rates, (sum(every) + 1) / (len(every) + 2))
+        tally.add(row["task"], row["query_label"])
+    return tally.rates()

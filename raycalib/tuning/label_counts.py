@@ -19,9 +19,11 @@ class LabelCounts(NamedTuple):
     @classmethod
     def of(cls, labels: Iterable[int | None]) -> "LabelCounts":
         """Counts the labels that are 1 and 0; None is neither."""
-        scored = [label for label in labels if label is not None]
-        n_right = sum(1 for label in scored if label == 1)
-        return cls(n_right, len(scored) - n_right)
+        n_right = n_scored = 0
+        for label in labels:
+            n_scored += 0 if label is None else 1
+            n_right += 1 if label == 1 else 0
+        return cls(n_right, n_scored - n_right)
 
     @property
     def n(self) -> int:

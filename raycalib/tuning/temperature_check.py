@@ -35,7 +35,7 @@ def fit_checked(margin: np.ndarray, labels: np.ndarray) -> CheckedTemperature:
         margin: (n,) finite log-odds that the answer is correct; n may be 0.
         labels: (n,) 0 or 1.
     """
-    counts = LabelCounts.of(labels.tolist())
+    counts = LabelCounts.of(labels)
     reason = counts.nothing_said("calibration labels")
     if not reason and counts.n < LEAST_TO_FIT:
         reason = f"{counts.n} calibration rows, fewer than {LEAST_TO_FIT}"

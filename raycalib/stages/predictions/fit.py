@@ -5,25 +5,26 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from raycalib.errors import DataError, LossNotFiniteError
-from raycalib.evaluation.baselines import TaskRates, fit_task_rates
+from raycalib.evaluation.baselines import TaskRates, TaskTally
 from raycalib.evaluation.methods import FAMILY_RATE, FROM_TRAINING, PROBE
-from raycalib.records import PREDICTION
 from raycalib.stages.combo import Combo, Method, SetRows
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
-from raycalib.stages.predictions.evidence import Evidence, gather_evidence
-from raycalib.stages.predictions.method_logits import TrainingFits, method_logits
-from raycalib.stages.predictions.prediction import checked_temperature
-from raycalib.stages.predictions.probe_rows import probe_rows
-from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.stages.predictions.evidence import EvidenceSource
+from raycalib.stages.predictions.method_logits import TrainingFits, predictor
+from raycalib.stages.predictions.prediction import Variant
+from raycalib.stages.predictions.probe_rows import CHOSEN_BY, FITTED_ON, PROBE_COLUMNS, ProbeSets
+from raycalib.stages.predictions.write import EVIDENCE_COLUMNS, Planned, Written, write_predictions
+from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.label_counts import LEAST_TO_FIT, LabelCounts
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS, load_probe, save_probe
 from raycalib.tuning.probe_fit import fit_probe
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature import Temperature
-from raycalib.tuning.temperature_check import CheckedTemperature
+from raycalib.tuning.temperature_check import CheckedTemperature, fit_checked
 from raycalib.tuning.temperature_files import save_temperature
 
 VERSION = 1
@@ -37,6 +38,8 @@ NO_TRAINING = (
     "needs the training set with labels and features, which jobs/full_pipeline.py with the same flags and --out leaves"
 )
 RATES, TEMPERATURES = "family_rates.json", "temperatures"
+RATED = ("split", "task", *PROBE_COLUMNS)
+"""What is learned from, of a labelled answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,44 +115,75 @@ def _calibrate(
     place: Location, methods: Sequence[Method], rows: SetRows | None, fits: TrainingFits, style: str
 ) -> dict[str, Any]:
     """Writes each method's predictions on the calibration rows and its temperature; what the manifest says of it."""
-    shards, records = list[str](), list[dict[str, Any]]()
-    evidence, scored = _calibration(rows, style)
-    for method in methods if rows else ():
-        predicted = method_logits(method, evidence, scored, fits, style)
-        shards.append(write_shard(place, len(shards), predicted.rows, PREDICTION))
-        checked = checked_temperature(predicted)
-        if checked.fitted is not None:
-            save_temperature(place / TEMPERATURES / method.slug, checked.fitted)
-        records.append(_record(method.name, checked))
+    written, records = Written((), (), 0), list[dict[str, Any]]()
+    if rows is not None:
+        held = [CalibrationRows() for _ in methods]
+        predictors = [predictor(method, rows.scored, fits) for method in methods]
+        planned = [
+            Planned(predictor=plain, variants=[Variant(name=method.name, reason=plain.reason)], take=taken.add)
+            for method, plain, taken in zip(methods, predictors, held, strict=True)
+        ]
+        written = write_predictions(place, planned, _source(rows, style, EVIDENCE_COLUMNS, (CALIBRATION_SPLIT,)))
+        for method, plain, taken in zip(methods, predictors, held, strict=True):
+            checked = taken.temperature(plain.reason)
+            if checked.fitted is not None:
+                save_temperature(place / TEMPERATURES / method.slug, checked.fitted)
+            records.append(_record(method.name, checked))
     return {
-        "shards": tuple(shards),
-        "counts": {"in": len(evidence.rows), "out": len(evidence.rows) * len(shards)},
+        "shards": written.shards,
+        "counts": {"in": written.n_in, "out": written.n_in * len(written.shards)},
         "details": {"temperatures": records, "holes": dict(fits.holes)},
     }
 
 
-def _calibration(rows: SetRows | None, style: str) -> tuple[Evidence, Mapping[str, StageOutput]]:
-    if rows is None:
-        return Evidence([], np.zeros((0, 0), dtype=np.float32)), {}
-    return gather_evidence(rows.labelled, rows.features, style).of_splits((CALIBRATION_SPLIT,)), rows.scored
+class CalibrationRows:
+    """Log-odds and labels of the predictions that have both: all that a temperature is fitted on."""
+
+    def __init__(self) -> None:
+        self._logits, self._labels = [np.zeros(0)], [np.zeros(0, dtype=np.int64)]
+
+    def add(self, predictions: pa.Table) -> None:
+        """Takes the predictions of a block."""
+        held = predictions.select(["logit", "query_label"]).drop_null()
+        self._logits.append(held["logit"].to_numpy())
+        self._labels.append(held["query_label"].to_numpy().astype(np.int64))
+
+    def temperature(self, reason: str) -> CheckedTemperature:
+        """The temperature, or why there is none; the reason is why the method has no predictions at all."""
+        logits, labels = np.concatenate(self._logits), np.concatenate(self._labels)
+        if reason:
+            return CheckedTemperature(n=len(labels), fitted=None, reason=reason)
+        return fit_checked(logits, labels)
+
+
+def _source(rows: SetRows, style: str, columns: Sequence[str], splits: Sequence[str]) -> EvidenceSource:
+    return EvidenceSource(
+        labelled=rows.labelled, features=rows.features, style=style, columns=columns, splits=tuple(splits)
+    )
 
 
 def _fit_on_training(
     place: Location, methods: Sequence[Method], rows: SetRows, style: str, probe: ProbeSettings, seed: int
 ) -> dict[str, str]:
-    """Writes what is fitted on training rows; by method, why it is not."""
+    """Writes what is fitted on training rows, which are read once; by method, why it is not."""
     names = {method.name for method in methods if not method.probe}
-    evidence, holes = gather_evidence(rows.labelled, rows.features, style), dict[str, str]()
+    tally, sets, holes = TaskTally(), ProbeSets(), dict[str, str]()
+    for block in _source(rows, style, RATED, (FITTED_ON, CHOSEN_BY)).blocks(with_features=PROBE in names):
+        for row in block.rows(*RATED) if FAMILY_RATE in names else ():
+            if row["split"] == FITTED_ON:
+                tally.add(row["task"], row["query_label"])
+        if PROBE in names:
+            sets.add(block)
     if FAMILY_RATE in names:
-        of_train = [row for row in evidence.rows if row["split"] == "train"]
         # Labels of one class give every family one rate: what is left of it is the number of its rows.
-        if reason := LabelCounts.of(row["query_label"] for row in of_train).nothing_said("training labels"):
+        counts = LabelCounts(tally.n_right, tally.n_scored - tally.n_right)
+        if reason := counts.nothing_said("training labels"):
             holes[FAMILY_RATE] = f"not fitted: {reason}"
         else:
-            place.write_json(RATES, asdict(fit_task_rates(of_train)))
+            place.write_json(RATES, asdict(tally.rates()))
     if PROBE in names:
         try:
-            train, val = probe_rows(evidence)
+            train, val = sets.rows()
             save_probe(place, fit_probe(train.features, train.labels, val.features, val.labels, probe, seed))
         except (DataError, LossNotFiniteError) as error:  # said in the table: the other methods have their figures
             holes[PROBE] = f"not fitted: {error}"

@@ -1,18 +1,22 @@
 """Log-odds of one method for each answer of a set. No Ray."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from raycalib.errors import DataError
 from raycalib.evaluation.baselines import TaskRates, answer_log_odds, log_odds, option_log_odds
 from raycalib.evaluation.methods import ANSWER_LIKELIHOOD, FAMILY_RATE, OPTION_LIKELIHOOD, PROBE, ZERO_SHOT_QUERY
-from raycalib.records import Row
 from raycalib.stages.combo import Method
 from raycalib.stages.output import StageOutput
-from raycalib.stages.predictions.evidence import Evidence
-from raycalib.stages.predictions.prediction import Predicted, no_predictions, prediction
+from raycalib.stages.predictions.evidence import LOGITS, Evidence
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.probe_files import load_probe
+
+ANSWERED = ("log_likelihood", "option_log_likelihoods", "answer")
+"""What a confidence may be made from, of a labelled answer."""
+
+LogOdds = Callable[[Evidence], list[float | None]]
+"""One for each row of a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,51 +28,77 @@ class TrainingFits:
     holes: Mapping[str, str] = field(default_factory=dict)
 
 
-def method_logits(
-    method: Method, evidence: Evidence, scored: Mapping[str, StageOutput], fits: TrainingFits, style: str
-) -> Predicted:
-    """Predictions of a method for the rows; a hole where it has none at all.
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """What a method says of rows.
+
+    Attributes:
+        log_odds: of a block.
+        reason: why it has none at all; empty where it has.
+        scored: what a tuned model says, whose rows are read instead of the evidence.
+        reads_features: whether it looks at hidden states.
+    """
+
+    log_odds: LogOdds
+    reason: str = ""
+    scored: StageOutput | None = None
+    reads_features: bool = False
+
+
+def predictor(method: Method, scored: Mapping[str, StageOutput], fits: TrainingFits) -> Predictor:
+    """What gives a method's predictions; a hole where it has none at all.
 
     Args:
         method: which.
-        evidence: the rows, with what the base model says of them.
-        scored: by method, what a tuned model says of them.
+        scored: by method, what a tuned model says of the rows.
         fits: what was fitted on training rows.
-        style: of the combo.
 
     Raises:
         DataError: nothing says what the method's confidences are.
     """
     name = method.name
     if reason := method.hole or fits.holes.get(name, ""):
-        return no_predictions(evidence.rows, name, reason)
+        return Predictor(log_odds=_nothing, reason=reason)
     if name in scored:
-        tuned = [row for row in scored[name].rows() if row["style"] == style]
-        return Predicted([prediction(row, name, _margin(row)) for row in tuned])
+        return Predictor(log_odds=_margins, scored=scored[name])
     if method.probe is not None:
-        return _probed(evidence, load_probe(method.probe.place, method.probe.file), name)
+        return Predictor(log_odds=_probed(load_probe(method.probe.place, method.probe.file)), reads_features=True)
     if name == PROBE and fits.probe is not None:
-        return _probed(evidence, fits.probe, name)
+        return Predictor(log_odds=_probed(fits.probe), reads_features=True)
     if name == FAMILY_RATE and fits.rates is not None:
-        rates = fits.rates
-        return Predicted([prediction(row, name, log_odds(rates.rate(row["task"]))) for row in evidence.rows])
-    if name == ZERO_SHOT_QUERY:
-        return Predicted([prediction(row, name, _margin(row)) for row in evidence.rows])
-    if name == ANSWER_LIKELIHOOD:
-        return Predicted([prediction(row, name, answer_log_odds(row)) for row in evidence.rows])
-    if name == OPTION_LIKELIHOOD:
-        return Predicted([prediction(row, name, option_log_odds(row)) for row in evidence.rows])
+        return Predictor(log_odds=_rated(fits.rates))
+    plain: dict[str, LogOdds] = {
+        ZERO_SHOT_QUERY: _margins,
+        ANSWER_LIKELIHOOD: lambda block: [answer_log_odds(row) for row in block.rows("log_likelihood")],
+        OPTION_LIKELIHOOD: lambda block: [
+            option_log_odds(row) for row in block.rows("option_log_likelihoods", "answer")
+        ],
+    }
+    if name in plain:
+        return Predictor(log_odds=plain[name])
     raise DataError(f"method: {name!r} has nothing to predict from")
 
 
-def _margin(row: Row) -> float | None:
-    if row["logit_yes"] is None or row["logit_no"] is None:
-        return None
-    return float(row["logit_yes"] - row["logit_no"])
+def _nothing(block: Evidence) -> list[float | None]:
+    return [None] * len(block.table)
 
 
-def _probed(evidence: Evidence, probe: Probe, name: str) -> Predicted:
-    usable = evidence.usable()
-    margins = probe.margin(evidence.features[usable]) if len(usable) else []
-    found = dict(zip(usable.tolist(), map(float, margins), strict=True))
-    return Predicted([prediction(row, name, found.get(number)) for number, row in enumerate(evidence.rows)])
+def _margins(block: Evidence) -> list[float | None]:
+    no, yes = (block.values(name) for name in LOGITS)
+    return [None if a is None or b is None else b - a for a, b in zip(no, yes, strict=True)]
+
+
+def _rated(rates: TaskRates) -> LogOdds:
+    return lambda block: [log_odds(rates.rate(task)) for task in block.values("task")]
+
+
+def _probed(probe: Probe) -> LogOdds:
+    def log_odds_of(block: Evidence) -> list[float | None]:
+        usable = block.usable
+        margins = probe.margin(block.features[usable]) if len(usable) else []
+        found: list[float | None] = [None] * len(block.table)
+        for place, margin in zip(usable.tolist(), margins, strict=True):
+            found[place] = float(margin)
+        return found
+
+    return log_odds_of

@@ -1,18 +1,17 @@
-"""From logits, features and what was fitted to predictions of every method for one set. No Ray: it takes seconds."""
+"""From logits, features and what was fitted to predictions of every method for one set. No Ray."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from raycalib.evaluation.methods import WITH_GIVEN_TEMPERATURE, WITH_TEMPERATURE
-from raycalib.records import PREDICTION
 from raycalib.stages.combo import Combo, Method, SetRows
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place, text_slug
-from raycalib.stages.predictions.evidence import gather_evidence
+from raycalib.stages.predictions.evidence import EvidenceSource
 from raycalib.stages.predictions.fit import Fitted
-from raycalib.stages.predictions.method_logits import method_logits
-from raycalib.stages.predictions.prediction import Predicted, tempered
-from raycalib.storage import Location, Manifest, write_manifest, write_shard
+from raycalib.stages.predictions.method_logits import predictor
+from raycalib.stages.predictions.prediction import Variant
+from raycalib.stages.predictions.write import EVIDENCE_COLUMNS, Planned, write_predictions
+from raycalib.storage import Location, Manifest, write_manifest
 
 VERSION = 1
 """Goes up where predictions come out otherwise from the same logits."""
@@ -46,25 +45,21 @@ def predict(
     if done := finished(place, key):
         return done
     say_why_again(place, f"predictions {combo} {name}", identity, tuple(inputs))
-    evidence = gather_evidence(rows.labelled, rows.features, combo.style)
-    shards, names, holes = list[str](), list[str](), dict[str, str]()
-    n_out = 0
-    for method in wanted:
-        plain = method_logits(method, evidence, rows.scored, fitted.training, combo.style)
-        for variant, predicted in _variants(method, plain, fitted).items():
-            shards.append(write_shard(place, len(shards), predicted.rows, PREDICTION))
-            names.append(variant)
-            n_out += len(predicted.rows)
-            if predicted.reason:
-                holes[variant] = predicted.reason
+    planned = [_planned(method, rows, fitted) for method in wanted]
+    source = EvidenceSource(labelled=rows.labelled, features=rows.features, style=combo.style, columns=EVIDENCE_COLUMNS)
+    written = write_predictions(place, planned, source)
+    variants = [variant for plan in planned for variant in plan.variants]
     manifest = Manifest(
         stage="predictions",
         key=key,
         config={"model": combo.model.name, **identity},
         inputs=tuple(inputs),
-        shards=tuple(shards),
-        counts={"in": len(evidence.rows), "out": n_out},
-        details={"methods": names, "holes": holes},
+        shards=written.shards,
+        counts={"in": written.n_in, "out": sum(written.n_rows)},
+        details={
+            "methods": [variant.name for variant in variants],
+            "holes": {variant.name: variant.reason for variant in variants if variant.reason},
+        },
     )
     write_manifest(place, manifest)
     output = finished(place, key)
@@ -72,13 +67,17 @@ def predict(
     return StageOutput(place=place, manifest=output.manifest, was_done=False)
 
 
-def _variants(method: Method, plain: Predicted, fitted: Fitted) -> dict[str, Predicted]:
-    """By name: as it is, with the temperature that was fitted, and with one that is given."""
-    found: dict[str, Any] = {method.name: plain}
+def _planned(method: Method, rows: SetRows, fitted: Fitted) -> Planned:
+    """The method as it is, with the temperature that was fitted, and with one that is given."""
+    plain = predictor(method, rows.scored, fitted.training)
+    variants = [Variant(name=method.name, reason=plain.reason)]
     if checked := fitted.temperatures.get(method.name):
         name = method.name + WITH_TEMPERATURE
-        found[name] = tempered(plain, name, checked.fitted, checked.reason)
+        if checked.fitted is None:
+            variants.append(Variant(name=name, reason=plain.reason or f"not fitted: {checked.reason}"))
+        else:
+            variants.append(Variant(name=name, temperature=checked.fitted.value, reason=plain.reason))
     if method.temperature is not None:
         name = method.name + WITH_GIVEN_TEMPERATURE
-        found[name] = tempered(plain, name, method.temperature)
-    return found
+        variants.append(Variant(name=name, temperature=method.temperature.value, reason=plain.reason))
+    return Planned(predictor=plain, variants=variants)

@@ -11,8 +11,8 @@ from raycalib.stages.boards.hyperparameters import Hyperparameters, probe_hyperp
 from raycalib.stages.boards.trackers.tracked import TrackedTrial
 from raycalib.stages.combo import Combo, GivenProbe
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
-from raycalib.stages.predictions.evidence import gather_evidence
-from raycalib.stages.predictions.probe_rows import probe_rows
+from raycalib.stages.predictions.evidence import EvidenceSource
+from raycalib.stages.predictions.probe_rows import CHOSEN_BY, FITTED_ON, PROBE_COLUMNS, ProbeRows, ProbeSets
 from raycalib.stages.tuned.spent import Spending
 from raycalib.stages.tuned.trial_files import TRAINING, VALIDATION, write_validation
 from raycalib.storage import Location, Manifest, write_manifest
@@ -99,14 +99,13 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
     if done := finished(job.place, job.key):
         return done
     spending = Spending(job.place, World())
-    train, val = probe_rows(gather_evidence(job.labelled, job.features, job.style), job.train_rows)
+    train, val = _rows(job)
     fit = fit_probe(train.features, train.labels, val.features, val.labels, job.settings, job.seed)
     save_probe(job.place, fit)
     history = [{"step": step, "val_nll": nll} for step, nll in fit.history]
     job.place.write_json(TRAINING, {"best_step": fit.best_step, "best_nll": fit.best_nll, "history": history})
-    ids = [row["row_id"] for row in val.rows]
     margins = fit.probe.margin(val.features)
-    write_validation(job.place, ids, val.labels.tolist(), margins)
+    write_validation(job.place, val.row_ids.to_pylist(), val.labels.tolist(), margins)
     _show(job, fit.best_step, selection_figures(margins, val.labels))
     spending.write()
     manifest = Manifest(
@@ -114,12 +113,27 @@ def fit_probe_job(job: ProbeJob) -> StageOutput:
         key=job.key,
         config=dict(job.identity),
         inputs=(job.labelled.key, job.features.key),
-        counts={"train": len(train.rows), "val_select": len(val.rows)},
+        counts={"train": len(train.labels), "val_select": len(val.labels)},
     )
     write_manifest(job.place, manifest, besides=(PROBE_TENSORS, PROBE_RECORD, TRAINING, VALIDATION))
     output = finished(job.place, job.key)
     assert output is not None, "it was just written"
     return StageOutput(place=job.place, manifest=output.manifest, was_done=False)
+
+
+def _rows(job: ProbeJob) -> tuple[ProbeRows, ProbeRows]:
+    """What it is fitted on, and what it is chosen by."""
+    sets = ProbeSets()
+    source = EvidenceSource(
+        labelled=job.labelled,
+        features=job.features,
+        style=job.style,
+        columns=PROBE_COLUMNS,
+        splits=(FITTED_ON, CHOSEN_BY),
+    )
+    for block in source.blocks(with_features=True):
+        sets.add(block)
+    return sets.rows(job.train_rows)
 
 
 def tracked_probe(job: ProbeJob, title: str) -> TrackedTrial:
