@@ -10,6 +10,7 @@ from raycalib.errors import ConfigError
 from raycalib.judging.judge_quality import corrected_accuracy
 from raycalib.judging.settings import JudgeSettings
 from raycalib.stages.output import StageOutput
+from raycalib.tuning.label_counts import LabelCounts
 
 FORM = "a judge_quality.json as jobs/label.py --check-judge writes it"
 
@@ -27,12 +28,13 @@ def describe_judge(name: str, labelled: Sequence[StageOutput]) -> dict[str, Any]
 
     Dates are of the replies, which may have been kept for long; of labels by string, of the stage.
     """
-    rows = [row for output in labelled for row in output.rows(["judge", "judged_on"]) if row["judge"] is not None]
-    dates = sorted({row["judged_on"] for row in rows if row["judged_on"]})
+    rows = (row for output in labelled for row in output.rows(["judge", "judged_on"]))
+    said = {(row["judge"], row["judged_on"]) for row in rows if row["judge"] is not None}
+    dates = sorted({date for _, date in said if date})
     dates = dates or [labelled[0].manifest.finished[:10]]
     return {
         "name": name,
-        "models": sorted({row["judge"] for row in rows}),
+        "models": sorted({model for model, _ in said}),
         "prompt_version": labelled[0].manifest.details.get("prompt_version"),
         "date": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}",
     }
@@ -95,13 +97,15 @@ def judge_notes(labelled: Sequence[StageOutput], errors: JudgeErrors | None = No
         f"Labels in {name}: judged by {who}; {sum(count['unscored'] for count in counts):,} of "
         f"{sum(count['out'] for count in counts):,} rows unscored."
     ]
+    if errors is None:
+        return notes
     rows = (row for output in judged for row in output.rows(["query_label", "judge"]))
-    scored = [row["query_label"] for row in rows if row["judge"] is not None and row["query_label"] is not None]
-    if errors is not None and scored:
-        share = sum(scored) / len(scored)
+    scored = LabelCounts.of(row["query_label"] for row in rows if row["judge"] is not None)
+    if scored.n:
+        share = scored.n_right / scored.n
         corrected = corrected_accuracy(share, errors.sensitivity, errors.specificity)
         notes.append(
-            f"It calls {share:.1%} of {len(scored):,} answers right; with its sensitivity of {errors.sensitivity:.3f} "
+            f"It calls {share:.1%} of {scored.n:,} answers right; with its sensitivity of {errors.sensitivity:.3f} "
             f"and specificity of {errors.specificity:.3f} that stands for {corrected:.1%}."
         )
     return notes

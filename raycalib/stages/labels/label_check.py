@@ -1,5 +1,6 @@
 """Whether the labels of a combo say enough, before anything is tuned on them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -102,22 +103,22 @@ class _Tally:
     """Labels by split, and the first rows of each to show."""
 
     def __init__(self) -> None:
-        self.labels: dict[str, list[int | None]] = {split: [] for split in SPLITS}
+        self.labels: dict[str, Counter[int | None]] = {split: Counter() for split in SPLITS}
         self.first: dict[str, list[Row]] = {split: [] for split in SPLITS}
         self.unscored: dict[str, list[Row]] = {split: [] for split in SPLITS}
 
     @property
     def n_rows(self) -> int:
-        return sum(map(len, self.labels.values()))
+        return sum(labels.total() for labels in self.labels.values())
 
     def add(self, row: Row) -> None:
-        self.labels[row["split"]].append(row["query_label"])
+        self.labels[row["split"]][row["query_label"]] += 1
         kept = self.unscored if row["query_label"] is None else self.first
         if len(kept[row["split"]]) < N_EXAMPLES:
             kept[row["split"]].append(row)
 
     def check(self, combo: str) -> LabelCheck:
-        counts = {split: LabelCounts.of(labels) for split, labels in self.labels.items()}
+        counts = {split: LabelCounts(labels[1], labels[0]) for split, labels in self.labels.items()}
         said = next((split for split in SPLITS if counts[split].nothing_said("")), None)
         shown = (self.first[said] or self.unscored[said]) if said else []
         return LabelCheck(combo=combo, counts=counts, examples=[_shown(row) for row in shown])
