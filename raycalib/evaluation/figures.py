@@ -40,19 +40,28 @@ class Scored:
 
 def scored(rows: Sequence[Row]) -> Scored:
     """Arrays of the rows that have a label and a confidence, probability in [0, 1] and logit finite; others count."""
-    kept = [row for row in rows if row["query_label"] is not None and _is_usable(row["p_correct"], row["logit"])]
+    numbers = [_numbers([row[name] for row in rows]) for name in ("query_label", "p_correct", "logit")]
+    return scored_columns(*numbers, *(np.array([row[name] for row in rows], dtype=str) for name in ("task", "group")))
+
+
+def scored_columns(
+    labels: np.ndarray, p_correct: np.ndarray, logits: np.ndarray, tasks: np.ndarray, groups: np.ndarray
+) -> Scored:
+    """``scored`` of (n,) columns: labels, probabilities and logits are NaN where a row has none."""
+    with np.errstate(invalid="ignore"):
+        kept = ~np.isnan(labels) & (p_correct >= 0) & (p_correct <= 1) & np.isfinite(logits)
     return Scored(
-        labels=np.array([row["query_label"] for row in kept], dtype=np.int64),
-        confidence=np.array([row["p_correct"] for row in kept], dtype=np.float64),
-        logit=np.array([row["logit"] for row in kept], dtype=np.float64),
-        tasks=np.array([row["task"] for row in kept], dtype=str),
-        groups=np.array([row["group"] for row in kept], dtype=str),
-        n_unscored=len(rows) - len(kept),
+        labels=labels[kept].astype(np.int64),
+        confidence=p_correct[kept].astype(np.float64),
+        logit=logits[kept].astype(np.float64),
+        tasks=tasks[kept].astype(str),
+        groups=groups[kept].astype(str),
+        n_unscored=len(labels) - int(kept.sum()),
     )
 
 
-def _is_usable(p_correct: float | None, logit: float | None) -> bool:
-    return p_correct is not None and 0 <= p_correct <= 1 and logit is not None and math.isfinite(logit)
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def says_nothing(data: Scored) -> str:

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 
-from raycalib.evaluation.figures import figures, reliability, risk_coverage, scored, task_figures
-from raycalib.records import Row
+from raycalib.evaluation.figures import figures, reliability, risk_coverage, scored_columns, task_figures
+from raycalib.records import PREDICTION, Row
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import ShardProgress
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.lines.worker_streams import clean_errors, clean_streams
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place
-from raycalib.storage import Location, Manifest, read_shard, write_manifest
+from raycalib.storage import Location, Manifest, read_table, write_manifest
 
 VERSION = 1
 """Goes up where other figures come out of the same predictions, or more of them; they are then computed again."""
@@ -97,24 +99,30 @@ def _computed(predictions: Sequence[StageOutput], n_resamples: int, cluster: Clu
 def _shard_cells(place: Location, name: str, n_resamples: int) -> list[dict[str, Any]]:
     clean_streams()
     with clean_errors():
-        return shard_cells(read_shard(place, name), n_resamples)
+        return table_cells(read_table(place, name), n_resamples)
 
 
 def shard_cells(rows: list[Row], n_resamples: int) -> list[dict[str, Any]]:
+    """``table_cells`` of plain rows."""
+    return table_cells(pa.Table.from_pylist(rows, schema=PREDICTION), n_resamples)
+
+
+def table_cells(rows: pa.Table, n_resamples: int) -> list[dict[str, Any]]:
     """Figures and curves of one method of one combo on its set; of test also those of its fresh entities."""
     cells = []
-    for split in dict.fromkeys(row["split"] for row in rows):
-        of_split = [row for row in rows if row["split"] == split]
+    for split in pc.unique(rows["split"]).to_pylist():
+        of_split = rows.filter(pc.equal(rows["split"], split))
         cells.append(_cell(of_split, split, n_resamples))
-        fresh = [row for row in of_split if row["fresh_entity"]] if split == TEST else []
-        if fresh:
+        fresh = of_split.filter(of_split["fresh_entity"])
+        if split == TEST and len(fresh):
             cells.append(_cell(fresh, FRESH, n_resamples))
     return cells
 
 
-def _cell(rows: list[Row], split: str, n_resamples: int) -> dict[str, Any]:
-    data, first = scored(rows), rows[0]
-    name = {"model": first["model"], "style": first["style"], "method": first["method"], "split": split}
+def _cell(rows: pa.Table, split: str, n_resamples: int) -> dict[str, Any]:
+    numbers = [rows[name].cast(pa.float64()).to_numpy() for name in ("query_label", "p_correct", "logit")]
+    data = scored_columns(*numbers, *(rows[name].to_numpy().astype(str) for name in ("task", "group")))
+    name = {column: rows[column][0].as_py() for column in ("model", "style", "method")} | {"split": split}
     n = len(data.labels)
     curves = n > 0 and split != FRESH
     return {
