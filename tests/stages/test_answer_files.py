@@ -11,6 +11,7 @@ from raycalib.errors import DataError
 from raycalib.judging import shown_right_answer
 from raycalib.judging.outcome import Outcome
 from raycalib.records import ANSWER, QUESTION, Row
+from raycalib.stages.given import answer_files
 from raycalib.stages.given.answer_files import open_answers, person_labels, text_slug
 from raycalib.stages.workers.labels import label_by_string
 from raycalib.storage import Location, Manifest, write_manifest, write_shard
@@ -53,6 +54,25 @@ def test_a_file_becomes_shards_and_a_bad_row_stays_with_its_fault(jsonl: Path, t
     assert again.was_done
     assert again.key == opened.key
     assert open_answers(str(jsonl), out, 3).key != opened.key
+
+
+def test_no_more_rows_are_held_than_a_shard_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, read, n_read = tmp_path / "many.jsonl", [0], list[int]()
+    path.write_text(f"{json.dumps(LINES[0])}\n" * 50)
+    plain_row, plain_write = answer_files._answer, answer_files.write_shard
+
+    def counted(*values: Any) -> Row:
+        read[0] += 1
+        return plain_row(*values)
+
+    def noted(*values: Any) -> str:
+        n_read.append(read[0])
+        return plain_write(*values)
+
+    monkeypatch.setattr(answer_files, "_answer", counted)
+    monkeypatch.setattr(answer_files, "write_shard", noted)
+    assert len(open_answers(str(path), Location(str(tmp_path / "out")), 20).shards) == 3
+    assert n_read == [20, 40, 50]
 
 
 def test_equal_rows_have_ids_of_their_own(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,18 @@ def open_answers(given: str, out: Location, rows_per_shard: int) -> StageOutput:
         return done
     say_why_again(target, f"answers {given}", identity)
     reader = GivenAnswers(raw for table in tables for raw in table.rows(None))
-    rows = unique_ids(_answer(raw, table.place, reader) for table in tables for raw in _raw_rows(table))
-    if not rows:
+    for table in tables:
+        _check_columns(table)
+    rows = unique_ids(_answer(raw, table.place, reader) for table in tables for raw in table.rows(None))
+    shards, n_rows, n_errors = list[str](), 0, 0
+    while of_shard := list(islice(rows, rows_per_shard)):
+        shards.append(write_shard(target, len(shards), of_shard, ANSWER))
+        n_rows += len(of_shard)
+        n_errors += sum(1 for row in of_shard if row["error"])
+    if not n_rows:
         raise DataError(f"answers: {given} has no rows")
-    shards = tuple(
-        write_shard(target, index, rows[start : start + rows_per_shard], ANSWER)
-        for index, start in enumerate(range(0, len(rows), rows_per_shard))
-    )
-    counts = {"in": len(rows), "out": len(rows), "errors": sum(1 for row in rows if row["error"])}
-    write_manifest(target, Manifest(stage="answers", key=key, config=identity, shards=shards, counts=counts))
+    counts = {"in": n_rows, "out": n_rows, "errors": n_errors}
+    write_manifest(target, Manifest(stage="answers", key=key, config=identity, shards=tuple(shards), counts=counts))
     written = read_manifest(target)
     assert written is not None, "it was just written"
     return StageOutput(place=target, manifest=written, was_done=False)
@@ -106,32 +110,26 @@ def _hashable(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def unique_ids(rows: Iterable[Row]) -> list[Row]:
+def unique_ids(rows: Iterable[Row]) -> Iterator[Row]:
     """The rows, each under an id of its own: the second of two with one id, such as two models' answers to one
     question, gets another, by its number of occurrence.
 
     >>> [row["row_id"] for row in unique_ids([{"row_id": "a"}, {"row_id": "b"}, {"row_id": "a"}])]
     ['a', 'b', '05a9c569a185ac60']
     """
-    unique, seen, repeats = list[Row](), set[str](), Counter[str]()
+    seen, repeats = set[str](), Counter[str]()
     for row in rows:
         row_id = row["row_id"]
         while row_id in seen:
             repeats[row["row_id"]] += 1
             row_id = text_hash(row["row_id"], str(repeats[row["row_id"]]))
         seen.add(row_id)
-        unique.append(row | {"row_id": row_id})
-    return unique
+        yield row | {"row_id": row_id}
 
 
-def _raw_rows(table: Table) -> list[RawRow]:
-    """The table's rows.
-
-    Raises:
-        DataError: a column that labels need is in none of them.
-    """
-    raws = list(table.rows(None))
-    columns = dict.fromkeys(name for raw in raws for name in raw.values)
+def _check_columns(table: Table) -> None:
+    """Raises DataError where a column that labels need is in none of the rows."""
+    columns = dict.fromkeys(name for raw in table.rows(None) for name in raw.values)
     needed = {"question": QUESTION_COLUMNS, "target": ("target",), "answer": ("answer",)}
     missing = [f"{name!r}" for name, spellings in needed.items() if not any(column in columns for column in spellings)]
     if missing and columns:
@@ -139,7 +137,6 @@ def _raw_rows(table: Table) -> list[RawRow]:
             f"answers: {table.place} has no column {' and no '.join(missing)}; it has {', '.join(columns)}; name the "
             "columns question, target (the right answer) and answer (what was given)"
         )
-    return raws
 
 
 def _answer(raw: RawRow, place: str, reader: GivenAnswers) -> Row:
