@@ -59,13 +59,20 @@ class Location:
         """The same place, independent of the working directory."""
         return Location(str(self.local_path.absolute())) if self.is_local else self
 
-    def names(self) -> list[str]:
-        """Sorted names of what lies directly here; empty if the place does not exist."""
+    def names(self, beginning: str = "") -> list[str]:
+        """Sorted names of what lies directly here; empty if the place does not exist.
+
+        Args:
+            beginning: files alone whose names begin like this, of which an object store lists no others.
+        """
         with _as_storage_error("list", self.uri):
             if self.is_local:
-                return _names_below(self.local_path)
+                return [name for name in _names_below(self.local_path) if name.startswith(beginning)]
             filesystem, path = fsspec.core.url_to_fs(self.uri)
             filesystem.invalidate_cache()
+            if beginning:
+                found = [name[len(path) :].lstrip("/") for name in filesystem.find(path, prefix=beginning)]
+                return sorted(name for name in found if name.startswith(beginning) and "/" not in name)
             if not filesystem.exists(path):
                 return []
             return sorted(entry.rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(path, detail=False))

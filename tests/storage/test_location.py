@@ -56,6 +56,22 @@ def test_names_are_sorted_and_direct(place: Location) -> None:
     assert place.names() == ["a", "b", "c", "folder"]
 
 
+def test_names_that_begin_in_a_way_are_those_of_files(place: Location) -> None:
+    assert place.names("b") == []
+    for name in ("ba", "b-1", "a", "b"):
+        place.write_bytes(name, b"")
+    assert place.names("b") == ["b", "b-1", "ba"]
+    assert place.names("b-") == ["b-1"]
+    assert place.names("x") == []
+
+
+def test_a_range_is_read_alone_and_ends_with_the_file(place: Location) -> None:
+    place.write_bytes("a", b"abcde")
+    assert place.read_range("a", 1, 3) == b"bc"
+    assert place.read_range("a", 3, 9) == b"de"
+    assert place.size_of("a") == 5
+
+
 def test_a_place_that_does_not_exist_is_empty(place: Location) -> None:
     assert place.names() == []
     assert not place.exists("a")

@@ -49,6 +49,17 @@ def test_what_others_write_is_listed_at_once_and_what_is_removed_is_gone(place: 
     assert folder.names() == []
 
 
+def test_names_that_begin_in_a_way_are_listed_alone(place: Location) -> None:
+    folder = place / "parked"
+    assert folder.names("parked-") == []
+    for name in ("parked-1-a", "parked-1-b", "parked-11-a", "part-1-a", "parked-1-folder/parked-1-c"):
+        folder.write_bytes(name, b"")
+    assert folder.names("parked-1-") == ["parked-1-a", "parked-1-b"]
+    (folder / "parked-1-a").remove()
+    assert folder.names("parked-1-") == ["parked-1-b"]
+    assert "part-1-a" in folder.names()
+
+
 def test_what_another_process_has_written_since_a_listing_is_there(place: Location) -> None:
     """As a driver asks whether a trial has left its manifest, whose directory it listed before."""
     folder = place / "trial"

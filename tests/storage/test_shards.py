@@ -118,6 +118,11 @@ def test_of_several_attempts_the_first_by_name_counts(place: Location) -> None:
     assert find_shards(place) == {0: "part-00000-12345678.parquet", 1: "part-00001-00000000.parquet"}
 
 
+def test_shards_beyond_the_hundred_thousandth_are_found(place: Location) -> None:
+    names = {index: write_shard(place, index, ROWS[:1], SCHEMA) for index in (99_999, 100_000, 1_234_567)}
+    assert find_shards(place) == names
+
+
 def test_no_shards_where_nothing_is(place: Location) -> None:
     assert find_shards(place) == {}
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from raycalib.errors import DataError, StorageError
@@ -134,6 +135,20 @@ def test_a_damaged_page_of_a_column_that_is_read_is_a_data_error(stage: tuple[Lo
     other.write_bytes(name, bytes(content))
     with pytest.raises(DataError, match=r"is not a readable Parquet file.*delete it and run again"):
         read_table(other, name, ["row_id"])
+
+
+def test_a_number_that_is_damaged_is_seen_by_the_checksum_of_its_page(stage: tuple[Location, str]) -> None:
+    """Random numbers are stored as they are, so that nothing else tells."""
+    place, name = stage
+    content = bytearray(place.read_bytes(name))
+    with pq.ParquetFile(pa.BufferReader(bytes(content))) as file:
+        chunk = next(c for c in file.metadata.row_group(0).to_dict()["columns"] if c["path_in_schema"][:7] == "feature")
+    content[chunk["data_page_offset"] + chunk["total_compressed_size"] // 8] ^= 1
+    other = Location(f"memory://{uuid4().hex}")
+    other.write_bytes(name, bytes(content))
+    with pytest.raises(DataError, match="is not a readable Parquet file: could not verify page integrity"):
+        read_vectors(other, name, "feature")
+    assert read_table(other, name, ["row_id"]).num_rows == N_ROWS
 
 
 @pytest.mark.parametrize("kept", [0.2, 0.9, 0.999])

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from raycalib.records import Row
 from raycalib.storage import Location, read_shard, rows_without_secrets
 
-PARKED_NAME = re.compile(r"parked-(\d{5})-[0-9a-f]{8}\.parquet")
+PARKED_NAME = re.compile(r"parked-(\d{5,})-[0-9a-f]{8}\.parquet")
 RETRYABLE = "retryable"
 FIGURES_KEY = b"raycalib.figures"
 KEPT_ON_THE_WAY = ("row_id", "target", "answer")
@@ -44,11 +44,10 @@ def settled_rows(place: Location, index: int, given: Sequence[Row]) -> list[Row 
     an id. A parked row that was made from another answer than the one given does not count.
     """
     settled: list[Row | None] = [None] * len(given)
-    for name in parked_names(place):
-        if int(name.split("-")[1]) == index:
-            for number, (row, parked) in enumerate(zip(given, read_shard(place, name), strict=False)):
-                if settled[number] is None and not parked[RETRYABLE] and is_made_from(parked, row):
-                    settled[number] = parked
+    for name in parked_names(place, index):
+        for number, (row, parked) in enumerate(zip(given, read_shard(place, name), strict=False)):
+            if settled[number] is None and not parked[RETRYABLE] and is_made_from(parked, row):
+                settled[number] = parked
     return settled
 
 
@@ -57,9 +56,10 @@ def is_made_from(made: Row, given: Row) -> bool:
     return all(made.get(name) == given[name] for name in KEPT_ON_THE_WAY if name in given)
 
 
-def parked_names(place: Location) -> list[str]:
-    """File names of all parked shards."""
-    return [name for name in place.names() if PARKED_NAME.fullmatch(name)]
+def parked_names(place: Location, index: int | None = None) -> list[str]:
+    """File names of all parked shards, or of those of one index."""
+    beginning = "parked-" if index is None else f"parked-{index:05d}-"
+    return [name for name in place.names(beginning) if PARKED_NAME.fullmatch(name)]
 
 
 def with_figures(schema: pa.Schema, figures: Mapping[str, float]) -> pa.Schema:
