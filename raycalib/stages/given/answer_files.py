@@ -190,10 +190,3 @@ def _fault(raw: RawRow, texts: dict[str, str | None], style: Any, unreadable: st
     if missing:
         return f"row {raw.number} has no {' and no '.join(missing)}"
     return None if style in PROMPT_STYLES else f"row {raw.number} has the style {style!r}; allowed: oe, choice"
-
-
-def labelled_texts(rows: Iterator[Row]) -> list[Row]:
-    """What a report of labels shows of each row."""
-    texts = ("row_id", "context", "target", "answer", "query_label", "unscored_reason", "verdict")
-    names = (*texts, "judge", "judge_prompt", "judged_on")
-    return [{name: row[name] for name in names} for row in rows]

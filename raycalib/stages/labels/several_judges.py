@@ -1,6 +1,6 @@
 """Several judges on the same answers: how far they agree and where they do not; and one judge against a person."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 import json
 import math
@@ -10,12 +10,14 @@ from raycalib.judging.agreement import agreement
 from raycalib.judging.judge_quality import Share, judge_quality
 from raycalib.records import Row
 from raycalib.secrets import hide_all
-from raycalib.stages.given.answer_files import labelled_texts
 from raycalib.stages.labels.judged_by import describe_judge
 from raycalib.stages.output import StageOutput
 from raycalib.storage import Location
 
 SAID = ("verdict", "unscored_reason", "judge", "judge_prompt", "judged_on")
+SHOWN = ("row_id", "context", "target", "answer", "query_label", *SAID)
+"""Columns of the rows that are listed."""
+
 AGREEMENT_NAME, DISAGREEMENTS_NAME, QUALITY_NAME = "agreement.json", "disagreements.jsonl", "judge_quality.json"
 
 
@@ -26,10 +28,10 @@ def compare_judges(labelled: Mapping[str, StageOutput], out: Location) -> list[d
         labelled: by judge, all of the same answers.
         out: where ``agreement.json`` and ``disagreements.jsonl`` go.
     """
-    rows = {name: labelled_texts(output.rows()) for name, output in labelled.items()}
+    labels = {name: [row["query_label"] for row in output.rows(["query_label"])] for name, output in labelled.items()}
     found = []
-    for first, second in combinations(rows, 2):
-        figures = agreement(*([row["query_label"] for row in rows[name]] for name in (first, second)))
+    for first, second in combinations(labelled, 2):
+        figures = agreement(labels[first], labels[second])
         found.append(
             {
                 "first": describe_judge(first, [labelled[first]]),
@@ -41,13 +43,13 @@ def compare_judges(labelled: Mapping[str, StageOutput], out: Location) -> list[d
             }
         )
     out.write_json(AGREEMENT_NAME, found)
-    lines = [json.dumps(hide_all(row), ensure_ascii=False) for row in _disagreements(rows)]
-    out.write_bytes(DISAGREEMENTS_NAME, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
+    with out.writing(DISAGREEMENTS_NAME) as file:
+        for row in _disagreements({name: output.rows(SHOWN) for name, output in labelled.items()}):
+            file.write(f"{json.dumps(hide_all(row), ensure_ascii=False)}\n".encode("utf-8", "replace"))
     return found
 
 
-def _disagreements(rows: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
-    different = []
+def _disagreements(rows: Mapping[str, Iterator[Row]]) -> Iterator[dict[str, Any]]:
     for together in zip(*rows.values(), strict=True):
         labels = {row["query_label"] for row in together} - {None}
         if len(labels) > 1:
@@ -57,8 +59,7 @@ def _disagreements(rows: Mapping[str, list[Row]]) -> list[dict[str, Any]]:
                 for name, of in zip(rows, together, strict=True)
             }
             texts = {"question": row["context"], "target": row["target"], "answer": row["answer"]}
-            different.append({"row_id": row["row_id"], **texts, "judges": said})
-    return different
+            yield {"row_id": row["row_id"], **texts, "judges": said}
 
 
 def check_judge(name: str, labelled: StageOutput, truth: list[int], out: Location) -> dict[str, Any]:
