@@ -166,6 +166,7 @@ def test_two_combos_grow_the_cluster_lose_two_nodes_and_leave_none(
             time.sleep(0.5)
     assert timeline.most["L40S spot"] >= 2
     assert set(timeline.most) <= {"head", "L40S spot", "CPU spot"}
+    assert timeline.most["CPU spot"] <= 1, "figures take seconds"
     said = log.read_text(errors="replace")
     assert "models compute on the CPU (--device cpu): the 1 GPU(s) of each worker are taken and not used" in said
 

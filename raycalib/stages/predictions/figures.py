@@ -1,6 +1,6 @@
 """Figures and curves of predictions, computed in parallel on Ray and kept; the same again costs nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import math
 from typing import Any
 
@@ -79,20 +79,32 @@ def _computed(predictions: Sequence[StageOutput], n_resamples: int, cluster: Clu
     cluster.connect()
     shards = [(number, output.place, name) for number, output in enumerate(predictions) for name in output.shards]
     progress = ShardProgress("figures", len(shards))
-    waiting = {_shard_cells.remote(place, name, n_resamples): index for index, (_, place, name) in enumerate(shards)}
     found: dict[int, list[dict[str, Any]]] = {}
-    left, open_shards = list(waiting), [len(output.shards) for output in predictions]
-    while left:
-        ready, left = ray.wait(left)
-        for reference in ready:
-            index = waiting[reference]
-            found[index] = ray.get(reference)
-            number = shards[index][0]
-            open_shards[number] -= 1
-            progress.add(sum(cell["summary"]["n"] for cell in found[index]), 0)
-            if not open_shards[number]:
-                mine = [index for index, shard in enumerate(shards) if shard[0] == number]
-                yield number, [cell for index in mine for cell in found[index]]
+    open_shards = [len(output.shards) for output in predictions]
+    for index, cells in _as_computed(shards, n_resamples):
+        found[index] = cells
+        number = shards[index][0]
+        open_shards[number] -= 1
+        progress.add(sum(cell["summary"]["n"] for cell in cells), 0)
+        if not open_shards[number]:
+            mine = [index for index, shard in enumerate(shards) if shard[0] == number]
+            yield number, [cell for index in mine for cell in found[index]]
+
+
+def _as_computed(
+    shards: Sequence[tuple[int, Location, str]], n_resamples: int
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Each shard's index and cells, as they come; no more are asked for at once than there are processors.
+
+    They take seconds: a cluster that grows by what is asked for would start nodes that come when all is done.
+    """
+    todo, waiting = list(reversed(range(len(shards)))), dict[Any, int]()
+    while todo or waiting:
+        while todo and len(waiting) < max(1, int(ray.cluster_resources().get("CPU", 0))):
+            _, place, name = shards[index := todo.pop()]
+            waiting[_shard_cells.remote(place, name, n_resamples)] = index
+        for reference in ray.wait(list(waiting))[0]:
+            yield waiting.pop(reference), ray.get(reference)
 
 
 @ray.remote(num_cpus=1, max_retries=3)
