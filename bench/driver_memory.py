@@ -1,6 +1,6 @@
 """Memory and time of what a run's driver does with every shard: listing, counting, selecting, fitting, predicting.
 
-python bench/driver_memory.py                                  # 5,000,000 rows in 100,000 shards on an S3 server
+python bench/driver_memory.py                                  # 5,000,000 rows in 100,000 shards: about 35 minutes
 python bench/driver_memory.py --shards 1000 --rows 50000
 python bench/driver_memory.py --before ../other-checkout       # a tenth of that by another version too
 
