@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from raycalib.printable import printable_line
+from raycalib.secrets import hide_message
 
 NAME_WIDTH = 12
 
@@ -44,7 +45,7 @@ class Check:
         """
         mark = "ok  " if self.is_well else "FAIL"
         text = f"{self.found}: {self.remedy}" if self.remedy else self.found
-        return f"  {mark}  {self.name:<{NAME_WIDTH}}{printable_line(text)}"
+        return f"  {mark}  {self.name:<{NAME_WIDTH}}{printable_line(hide_message(text))}"
 
 
 def by_node(faults: Sequence[tuple[str, str]]) -> str:

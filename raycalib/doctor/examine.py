@@ -1,6 +1,6 @@
 """All checks in order, each said as soon as it is done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import ray
 from ray._private.services import get_webui_url_from_internal_kv
@@ -19,6 +19,7 @@ from raycalib.lm.names import ModelSource, find_model
 from raycalib.plans.memory import planned_run
 from raycalib.stages.cluster import Cluster
 from raycalib.stages.lines.progress import say
+from raycalib.stages.seen_by_nodes import check_seen
 from raycalib.storage import Location
 from raycalib.storage.writable import check_can_write
 from raycalib.tuning.memory_plan import memory_plan
@@ -61,9 +62,14 @@ def _checks(config: PipelineConfig) -> Iterator[Check]:
         return
     try:
         yield _room(cluster)
-        on_gpu = config.ray.on_gpu
+        yield shared_check(out, {each["NodeID"]: each["NodeManagerAddress"] for each in ray.nodes() if each["Alive"]})
+        on_gpu, needed = config.ray.on_gpu, 0
+        try:
+            needed = _needed_bytes(config, models) if on_gpu else 0
+        except ModelError as error:
+            yield Check.of_error("memory", error)
         nodes = ask_nodes(out, on_gpu, models)
-        yield from node_checks(nodes, _needed_bytes(config, models) if on_gpu else 0, on_gpu)
+        yield from node_checks(nodes, needed, on_gpu)
         yield from _gates(nodes)
     finally:
         cluster.close()
@@ -76,6 +82,20 @@ def _room(cluster: Cluster) -> Check:
     except ConfigError as error:
         return Check.of_error("workers", error)
     return Check(name="workers", found="the cluster has room for one or more")
+
+
+def shared_check(out: Location, nodes: Mapping[str, str]) -> Check:
+    """Whether what one node writes the others read: a disk of each would take all that is written, and lose it.
+
+    Args:
+        out: the run's directory.
+        nodes: addresses by id.
+    """
+    try:
+        check_seen(out, nodes)
+    except (ConfigError, StorageError) as error:
+        return Check.of_error("out", error)
+    return Check(name="out", found=f"{out.uri} is one directory for {len(nodes)} node(s)")
 
 
 def _models(config: PipelineConfig) -> tuple[list[ModelSource], Check | None]:

@@ -114,7 +114,7 @@ def _storage(nodes: Sequence[Node]) -> Check:
         if node.speed is not None and min(node.speed) < LEAST_MB_S
     ]
     written, read = (min((speed[i] for speed in speeds), default=0.0) for i in (0, 1))
-    found = f"all nodes see it; the slowest writes {written:,.0f} MB/s and reads {read:,.0f} MB/s, all at once"
+    found = f"the slowest node writes {written:,.0f} MB/s and reads {read:,.0f} MB/s, all at once"
     return _check("storage", found, faults, f"at least {LEAST_MB_S:g} MB/s: a store in the region of the nodes")
 
 

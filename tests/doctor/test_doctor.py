@@ -7,9 +7,12 @@ import sys
 
 import pytest
 
+from raycalib.doctor import examine
+from raycalib.doctor.check import Check
 from raycalib.doctor.node_probe import Probe, source_hash
-from raycalib.errors import StorageError
+from raycalib.errors import ConfigError, StorageError
 from raycalib.lm.names import ModelSource
+from raycalib.secrets import remember
 from raycalib.storage import Location
 from tests.jobs.commands import ROOT
 from tests.jobs.ray_head import RayHead, ray_head
@@ -44,6 +47,7 @@ def test_a_cluster_that_is_well(head: RayHead, tmp_path: Path) -> None:
         [
             "data",
             "workers",
+            "out",
             "nodes",
             "versions",
             "weights",
@@ -56,7 +60,7 @@ def test_a_cluster_that_is_well(head: RayHead, tmp_path: Path) -> None:
         ],
         "ok",
     )
-    assert done.stdout.rstrip().endswith("all 11 checks are well")
+    assert done.stdout.rstrip().endswith("all 12 checks are well")
     assert list(out.iterdir()) == [], "something is left"
 
 
@@ -66,7 +70,7 @@ def test_faults_are_all_said_and_the_code_is_two(head: RayHead, tmp_path: Path) 
     assert done.returncode == 2, done.stdout + done.stderr
     found = verdicts(done.stdout)
     assert {name for name, verdict in found.items() if verdict == "FAIL"} == {"data", "judge"}
-    assert done.stderr == "error: doctor: 2 of 12 checks failed: data, judge\n"
+    assert done.stderr == "error: doctor: 2 of 13 checks failed: data, judge\n"
 
 
 def test_gpus_that_are_numbers_are_found_out(head: RayHead, tmp_path: Path) -> None:
@@ -74,6 +78,23 @@ def test_gpus_that_are_numbers_are_found_out(head: RayHead, tmp_path: Path) -> N
     assert done.returncode == 2
     assert {name for name, verdict in verdicts(done.stdout).items() if verdict == "FAIL"} == {"workers", "GPUs"}
     assert "a worker needs 1 CPUs, 1 GPUs on one node" in done.stdout
+
+
+def test_a_place_that_is_each_nodes_own_is_a_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unseen(out: Location, nodes: dict[str, str]) -> None:
+        assert nodes == {"a": "10.0.0.1", "b": "10.0.0.2"}
+        raise ConfigError(f"out: {out.uri} is not one directory for all nodes of the cluster")
+
+    monkeypatch.setattr(examine, "check_seen", unseen)
+    check = examine.shared_check(Location(str(tmp_path)), {"a": "10.0.0.1", "b": "10.0.0.2"})
+    assert not check.is_well
+    assert "is not one directory for all nodes" in check.line()
+
+
+def test_no_secret_is_in_a_line() -> None:
+    secret = "sk-" + "aB3" * 12
+    remember(secret)
+    assert secret not in Check(name="weights", found=f"the hub said {secret}").line()
 
 
 def test_a_probe_measures_what_it_wrote_and_leaves_nothing(tmp_path: Path) -> None:
