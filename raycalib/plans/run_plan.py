@@ -7,6 +7,7 @@ from raycalib.config import PipelineConfig, is_skipped
 from raycalib.evaluation.methods import TUNED
 from raycalib.lm.find_shape import find_shape
 from raycalib.lm.names import find_model
+from raycalib.plans.clock import pools_clock, trials_clock
 from raycalib.plans.disk import DiskPlan, disk_plan
 from raycalib.plans.gpu_prices import GpuPrice, price_of
 from raycalib.plans.head import head_line
@@ -155,19 +156,30 @@ def _sum_lines(config: PipelineConfig, combos: Sequence[PlannedCombo], price: Gp
     for name in dict.fromkeys(combo.model for combo in combos):
         hours = _hours([stage for combo in combos if combo.model == name for stage in combo.stages]) or 0.0
         lines.append(f"  {printable_line(name)}: {hours:,.1f} GPU-hours, ${hours * price.dollars_per_hour:,.2f}")
-    n_gpus = config.planning.gpus
-    tuning = _hours(_of_tuning(combos)) or 0.0
-    others = (_hours([stage for combo in combos for stage in combo.stages]) or 0.0) - tuning
-    at_tuning = max(1, min(n_gpus, len(combos) * planned_workers(config)))
-    return [
-        *lines,
-        f"on the clock: {others / n_gpus + tuning / at_tuning:,.1f} hours with {n_gpus} GPUs (--planning.gpus), of "
-        f"which {at_tuning} tune at once",
-    ]
+    return [*lines, _clock_line(config, combos)]
 
 
-def _of_tuning(combos: Sequence[PlannedCombo]) -> list[StageWork]:
-    return [stage for combo in combos for stage in combo.stages if stage.stage.startswith(TUNING)]
+def _clock_line(config: PipelineConfig, combos: Sequence[PlannedCombo]) -> str:
+    """Shards keep all GPUs at work but for the pools' starts and ends; trials as many as there are of them."""
+    n_gpus, workers = config.planning.gpus, planned_workers(config)
+    tuning = [hours for stage in _stages(combos) if _is_tuning(stage) and (hours := stage.gpu_hours)]
+    of_pools = dict.fromkeys(stage.stage for stage in _stages(combos) if not _is_tuning(stage) and stage.gpu_hours)
+    others = _hours([stage for stage in _stages(combos) if not _is_tuning(stage)]) or 0.0
+    pools, trials = pools_clock(others, len(of_pools), n_gpus), trials_clock(tuning, workers, n_gpus)
+    at_once = min(max(n_gpus // workers, 1), len(tuning))
+    said = f"{', '.join(of_pools)} {pools.hours:,.1f} ({pools.share:.0%} of the GPUs' time at work)"
+    if tuning:
+        said += f", tuning {trials.hours:,.1f} ({trials.share:.0%}: {at_once} trials at once"
+        said += f", the longest takes {max(tuning) / workers:,.1f})"
+    return f"on the clock: {pools.hours + trials.hours:,.1f} hours with {n_gpus} GPUs (--planning.gpus): {said}"
+
+
+def _stages(combos: Sequence[PlannedCombo]) -> list[StageWork]:
+    return [stage for combo in combos for stage in combo.stages]
+
+
+def _is_tuning(stage: StageWork) -> bool:
+    return stage.stage.startswith(TUNING)
 
 
 def _disk_lines(combos: Sequence[PlannedCombo], n_adapters: int) -> list[str]:
@@ -199,6 +211,7 @@ def _basis_lines(config: PipelineConfig, price: GpuPrice | None) -> list[str]:
             f"  {price.utilisation:.0%} of an {price.name}'s {price.tflops:,g} TFLOP/s in bfloat16{reads}; "
             f"${price.dollars_per_hour:,.2f} an hour ({price.source}, {price.as_of}); --planning.gpu and "
             "--planning.prices name others",
-            "  not in it: loading of models, nodes that wait, the head, disks and traffic",
+            "  not in it: loading of models (on the clock a minute for each pool), nodes that wait, the head, disks, "
+            "traffic",
         ]
     return lines

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raycalib.sweeps.cells import Cell
-from raycalib.sweeps.trunks import computed_steps
+from raycalib.sweeps.trunks import computed_steps, group_of
 from raycalib.tuning.compute_plan import query_tokens, reading_flops, tuning_flops
 from raycalib.tuning.memory_plan import PlannedRun
 
@@ -18,12 +18,15 @@ class Flops:
         steps: of their optimizer steps.
         validation: of their evaluations.
         shared: once for each combo: features, and the base model's states where something is compared with them.
+        groups: of each group of trials that follow one another on a trunk, or of one alone; none where only some of the
+            trials will be made.
     """
 
     trials: float
     steps: float
     validation: float
     shared: float
+    groups: tuple[float, ...] = ()
 
     @property
     def total(self) -> float:
@@ -32,7 +35,13 @@ class Flops:
 
     def scaled(self, share: float) -> "Flops":
         """Of this share of the trials; what is shared stays as it is."""
-        return replace(self, trials=self.trials * share, steps=self.steps * share, validation=self.validation * share)
+        return replace(
+            self,
+            trials=self.trials * share,
+            steps=self.steps * share,
+            validation=self.validation * share,
+            groups=self.groups if share == 1 else (),
+        )
 
 
 def model_flops(cells: Sequence[Cell], run: PlannedRun, val_rows: int) -> Flops:
@@ -54,6 +63,9 @@ def model_flops(cells: Sequence[Cell], run: PlannedRun, val_rows: int) -> Flops:
         )
         for cell, n_steps in zip(through_model, computed_steps(through_model), strict=True)
     ]
+    groups = dict[object, float]()
+    for cell, of_cell in zip(through_model, of_cells, strict=True):
+        groups[group_of(cell)] = groups.get(group_of(cell), 0.0) + of_cell.total
     combos = dict.fromkeys(cell.combo for cell in cells)
     shared = sum(
         reading_flops(run, run.rows + val_rows, query_tokens(run))
@@ -67,6 +79,7 @@ def model_flops(cells: Sequence[Cell], run: PlannedRun, val_rows: int) -> Flops:
         steps=sum(each.steps for each in of_cells),
         validation=sum(each.validation for each in of_cells),
         shared=shared,
+        groups=tuple(groups.values()),
     )
 
 

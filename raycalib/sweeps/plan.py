@@ -8,6 +8,7 @@ import torch
 
 from raycalib.lm.find_shape import find_shape
 from raycalib.lm.names import find_model
+from raycalib.plans.clock import Clock, trials_clock
 from raycalib.plans.gpu_prices import GpuPrice, price_of
 from raycalib.plans.head import head_line
 from raycalib.plans.memory import memory_lines, planned_run
@@ -20,8 +21,6 @@ from raycalib.sweeps.cost_plan import Flops, model_flops
 from raycalib.sweeps.trunks import computed_steps, n_one_after_another
 
 SHOWN = 12
-EXAMPLE_GPUS = 8
-"""For a time on the clock, where only the cluster will tell how many trials are at work at once."""
 
 
 def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
@@ -41,7 +40,7 @@ def plan_lines(config: SweepConfig, cells: Sequence[Cell]) -> list[str]:
     cap = trials_at_once(_room(config), at_once, *each, in_rounds=in_rounds)
     return [
         *_trial_lines(config, cells, n_trials),
-        *_cost_lines(config, cells, n_trials, (cap.n or 0) * workers * config.ray.gpus_per_trainer),
+        *_cost_lines(config, cells, n_trials, workers, (cap.n or 0) * workers * config.ray.gpus_per_trainer),
         *once_lines(run_config, n_trials),
         _cap_line(cap),
         _head_line(config, workers, cap, at_once),
@@ -90,8 +89,14 @@ def _n_confirming(config: SweepConfig, cells: Sequence[Cell]) -> int:
     return config.sweep.confirm_seeds * len({(cell.combo, cell.settings.method) for cell in cells})
 
 
-def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, n_gpus: int) -> list[str]:
-    """GPU-hours and dollars, by model and in all, and what they rest on; 0 GPUs are as many as the cluster has."""
+def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, workers: int, n_gpus: int) -> list[str]:
+    """GPU-hours and dollars, by model and in all, and what they rest on.
+
+    Args:
+        config, cells, n_trials: of the sweep.
+        workers: of each trial.
+        n_gpus: of all trials at once; 0 where only the cluster will tell.
+    """
     price = price_of(config)
     if price is None:
         return ["hours: none is known for processors until a trial is finished; --status says then what is left"]
@@ -105,20 +110,30 @@ def _cost_lines(config: SweepConfig, cells: Sequence[Cell], n_trials: int, n_gpu
     for name, of_model in by_model.items():
         run = planned_run(config, find_shape(find_model(name, config.model_root)))
         known[name] = model_flops(of_model, run, config.planning.val_rows).scaled(share)
-    return [*_sum_lines(list(known.values()), price, n_gpus), *_model_lines(known, price), *_basis_lines(price)]
+    where = "at once" if n_gpus else "at once, for example (--planning.gpus)"
+    clock = _clock(list(known.values()), price, workers, n_gpus or config.planning.gpus)
+    said = f"{clock.hours:,.1f} hours on the clock with {n_gpus or config.planning.gpus} GPUs {where}"
+    at_work = f"{clock.share:.0%} of their time at work" if share == 1 else "were all of them at work"
+    sums = f"{_sums(list(known.values()), price)}; {said}, {at_work}"
+    return [sums, *_model_lines(known, price), *_basis_lines(price)]
 
 
-def _sum_lines(known: Sequence[Flops], price: GpuPrice, n_gpus: int) -> list[str]:
+def _clock(known: Sequence[Flops], price: GpuPrice, workers: int, n_gpus: int) -> Clock:
+    """Where it is not known which trials will be made, all GPUs are taken to be at work."""
+    groups = [price.hours(flops) for each in known for flops in each.groups]
+    rest = price.hours(sum(each.total - sum(each.groups) for each in known))
+    return trials_clock(groups, workers, n_gpus, rest)
+
+
+def _sums(known: Sequence[Flops], price: GpuPrice) -> str:
     hours = price.hours(sum(each.total for each in known))
     steps, validation, shared = (
         price.hours(sum(getattr(each, part) for each in known)) for part in ("steps", "validation", "shared")
     )
-    where = "at once" if n_gpus else "at once, for example"
-    return [
+    return (
         f"estimate: {hours:,.1f} GPU-hours, ${hours * price.dollars_per_hour:,.2f}: {steps:,.1f} for optimizer steps, "
-        f"{validation:,.1f} for their validation, {shared:,.1f} once for features and the base model's states; "
-        f"{hours / (n_gpus or EXAMPLE_GPUS):,.1f} hours on the clock with {n_gpus or EXAMPLE_GPUS} GPUs {where}"
-    ]
+        f"{validation:,.1f} for their validation, {shared:,.1f} once for features and the base model's states"
+    )
 
 
 def _model_lines(known: dict[str, Flops], price: GpuPrice) -> list[str]:

@@ -23,7 +23,12 @@ def computed_steps(cells: Sequence[Cell]) -> list[int]:
 
 def n_one_after_another(cells: Sequence[Cell]) -> int:
     """How many groups of cells there are whose cells follow one another: those that share a trunk, or one alone."""
-    return len({_trunk(cell) if cell.settings.schedule == "wsd" else cell for cell in cells})
+    return len({group_of(cell) for cell in cells})
+
+
+def group_of(cell: Cell) -> object:
+    """The same for cells that follow one another: those that share a trunk, or one alone."""
+    return _trunk(cell) if cell.settings.schedule == "wsd" else cell
 
 
 def _trunk(cell: Cell) -> tuple[object, ...]:

@@ -49,15 +49,23 @@ def test_hours_on_the_clock_follow_the_number_of_gpus() -> None:
     def clock(n_gpus: int) -> float:
         config = recipe("paper")
         lines = plan_lines(replace(config, planning=replace(config.planning, gpus=n_gpus)))
-        (found,) = (re.search(r"on the clock: ([\d.,]+) hours", line) for line in lines if "on the clock" in line)
+        (found,) = (re.search(r"on the clock: ([\d.,]+) hours", line) for line in lines if "on the clock:" in line)
         assert found is not None
         return number(found[1])
 
     assert clock(1) == pytest.approx(4 * clock(4), rel=0.05)
-    # No more than twelve combos are tuned at once; all else is shared out among thirty-six.
+    # No more than twelve combos are tuned at once, 13B for the longest; all else is shared out among thirty-six, in
+    # three pools of which each takes eighty seconds to start and to end.
     rows = {match[1]: number(match[5]) for line in plan_lines(recipe("paper")) if (match := ROW.match(line))}
-    tuning = rows.pop("tuning, lora_prompt")
-    assert clock(36) == pytest.approx(sum(rows.values()) / 36 + tuning / 12, abs=0.06)
+    rows.pop("tuning, lora_prompt")
+    assert clock(36) == pytest.approx(sum(rows.values()) / 36 + 240 / 3600 + longest(), abs=0.06)
+
+
+def longest() -> float:
+    """Hours of a GPU for tuning 13B once, by its plan alone."""
+    lines = plan_lines(replace(recipe("paper"), models=("llama2:13b",), styles=("oe",)))
+    (hours,) = (number(match[5]) for line in lines if (match := ROW.match(line)) and match[1].startswith("tuning"))
+    return hours
 
 
 def test_a_rehearsal_on_processors_has_no_price() -> None:

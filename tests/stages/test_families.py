@@ -94,12 +94,26 @@ def test_jobs_that_differ_in_their_length_alone_are_a_family(tmp_path: Path) -> 
     assert some[0].trunk is not None
     cosine = [job_of(tmp_path, given, TuningSettings(steps=steps)) for steps in (3, 2)]
     mixed = [cosine[0], some[0], others[0], some[1], others[1], cosine[1], some[2], others[2]]
-    assert [lengths_of(family) for family in families(mixed)] == [[3], [5, 7, 9], [5, 7, 9], [2]]
-    assert first_of_families(mixed) == [0, 1, 2, 5]
-    assert [family_of(mixed, place) for place in (0, 1, 2, 5)] == families(mixed)
+    assert [lengths_of(family) for family in families(mixed)] == [[3], [2], [5, 7, 9], [5, 7, 9]], (
+        "of 16 rows a step, and of two"
+    )
+    assert first_of_families(mixed) == [0, 5, 1, 2]
+    assert [family_of(mixed, place) for place in (0, 5, 1, 2)] == families(mixed)
     assert lengths_of(family_of(mixed, 6)) == [5, 7, 9]
     shorter_decay = jobs_of(tmp_path, given, (8,), decay_share=0.2)
     assert lengths_of(families([*some, *shorter_decay])[0]) == [5, 7, 9, 8], "it stays on the trunk longest, to step 6"
+
+
+def test_the_longest_are_begun_first_and_those_of_a_model_stay_together(tmp_path: Path) -> None:
+    given = [row("train"), row("val_select")]
+    a, b = (
+        [
+            job_of(tmp_path, given, TuningSettings(steps=steps, global_batch_size=batch, lr=lr))
+            for steps, batch in ((10, 4), (50, 4), (30, 8), (50, 4))
+        ]
+        for lr in (1e-4, 2e-4)
+    )
+    assert first_of_families([*a, *b]) == [2, 6, 1, 5, 0, 4]
 
 
 def test_what_decides_the_trunk_is_in_its_name_and_a_cosine_has_none(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ def test_what_combos_share_counts_once_for_each_and_probes_count_nothing() -> No
     assert found.steps == 2 * sum(each.steps for each in (*one, *alone))
     # of each combo: features of 50 + 7 rows of 8 tokens, and the base model's states at the 40 rows of 20 steps
     assert found.shared == 2 * (reading_flops(RUN, 57, 8) + reading_flops(RUN, 40, 10))
+    assert sum(found.groups) == pytest.approx(found.steps + found.validation)
+    assert (len(found.groups), found.scaled(1).groups, found.scaled(0.5).groups) == (2 * 2 * 2, found.groups, ())
     half = found.scaled(0.5)
     assert (half.steps, half.validation, half.shared) == (found.steps / 2, found.validation / 2, found.shared)
 

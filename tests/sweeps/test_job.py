@@ -87,7 +87,7 @@ def test_the_time_on_the_clock_is_of_all_gpus_however_many_a_trial_has(
 ) -> None:
     said = of_eight_gpus(monkeypatch, capsys, "--ray.train-workers", workers)
     (found,) = re.findall(r"estimate: ([\d.]+) GPU-hours, .* ([\d.]+) hours on the clock with 8 GPUs at once", said)
-    assert float(found[1]) == pytest.approx(float(found[0]) / 8, abs=0.06)
+    assert float(found[0]) / 8 - 0.06 < float(found[1]) < float(found[0]) / 8 * 1.02
     assert f"trials at once: {at_once} (" in said
 
 

@@ -7,7 +7,7 @@ from raycalib.tuning.schedule import branch_step
 
 
 def families(jobs: Sequence[TuneJob]) -> list[list[TuneJob]]:
-    """The jobs by family, in the order of each one's first; a job without a trunk is a family.
+    """The jobs by family, in the order of ``first_of_families``; a job without a trunk is a family.
 
     Within it those that leave the trunk sooner come first, so that each begins where the one before it has left it.
     """
@@ -22,9 +22,15 @@ def family_of(jobs: Sequence[TuneJob], place: int) -> list[TuneJob]:
 
 
 def first_of_families(jobs: Sequence[TuneJob]) -> list[int]:
-    """Where the first job of each family stands."""
+    """Where the first job of each family stands: families of more rows first, else in the jobs' order.
+
+    A long one that is begun last keeps a whole cluster waiting; those of one model stay together, which find it loaded.
+    """
     names = [_name(job) for job in jobs]
-    return [names.index(name) for name in dict.fromkeys(names)]
+    n_rows = dict[str, int]()
+    for name, job in zip(names, jobs, strict=True):
+        n_rows[name] = max(n_rows.get(name, 0), job.settings.steps * job.settings.global_batch_size)
+    return [names.index(name) for name in sorted(n_rows, key=lambda name: -n_rows[name])]
 
 
 def _name(job: TuneJob) -> str:
