@@ -67,7 +67,8 @@ class Location:
         """
         with _as_storage_error("list", self.uri):
             if self.is_local:
-                return [name for name in _names_below(self.local_path) if name.startswith(beginning)]
+                found = [name for name in _names_below(self.local_path) if name.startswith(beginning)]
+                return [name for name in found if (self.local_path / name).is_file()] if beginning else found
             filesystem, path = fsspec.core.url_to_fs(self.uri)
             filesystem.invalidate_cache()
             if beginning:

@@ -75,6 +75,29 @@ def test_no_more_rows_are_held_than_a_shard_has(tmp_path: Path, monkeypatch: pyt
     assert n_read == [20, 40, 50]
 
 
+def test_rows_of_several_files_follow_one_another_and_none_are_refused(tmp_path: Path) -> None:
+    rows = [answer("a", "Rome", "Rome"), answer("b", "b", "a", style="choice"), answer("c", "Paris", "Rome")]
+    for number, of_file in enumerate((rows[:1], rows[1:])):
+        write_shard(Location(str(tmp_path / "loose")), number, of_file, ANSWER)
+        next((tmp_path / "loose").glob("part-*")).rename(tmp_path / "loose" / f"mine-{number}.parquet")
+    opened = open_answers(str(tmp_path / "loose"), Location(str(tmp_path / "out")), 10)
+    assert list(opened.rows()) == rows
+    assert opened.manifest.counts == {"in": 3, "out": 3, "errors": 0}
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    with pytest.raises(DataError, match=r"empty\.jsonl has no rows"):
+        open_answers(str(empty), Location(str(tmp_path / "out")), 10)
+
+
+def test_what_a_column_holds_is_told_by_all_files(tmp_path: Path) -> None:
+    (tmp_path / "loose").mkdir()
+    for number, target in enumerate((4.0, 4.5)):
+        line = {"question": "How many?", "target": target, "answer": "4"}
+        parquet.write_table(pa.Table.from_pylist([line]), tmp_path / "loose" / f"mine-{number}.parquet")
+    rows = list(open_answers(str(tmp_path / "loose"), Location(str(tmp_path / "out")), 10).rows())
+    assert [row["target"] for row in rows] == ["4.0", "4.5"], "they are not all whole"
+
+
 def test_equal_rows_have_ids_of_their_own(tmp_path: Path) -> None:
     path = tmp_path / "same.jsonl"
     path.write_text(f"{json.dumps(LINES[0])}\n" * 3)

@@ -19,7 +19,7 @@ def test_settled_rows_are_those_of_the_shards_own_files(monkeypatch: pytest.Monk
     write_parked(place, 1, [waiting[0], done[1], waiting[2]], LABELLED)
     write_parked(place, 11, done, LABELLED)
     write_parked(place, 123_456, waiting, LABELLED)
-    assert len(parked_names(place)) == 4
+    assert (len(parked_names(place)), len(parked_names(place, 123_456)), parked_names(place, 12_345)) == (4, 1, [])
     read, plain = list[str](), parked.read_shard
     monkeypatch.setattr(parked, "read_shard", lambda where, name: read.append(name) or plain(where, name))
     assert settled_rows(place, 1, done) == [done[0], done[1], None]

@@ -60,6 +60,7 @@ def test_names_that_begin_in_a_way_are_those_of_files(place: Location) -> None:
     assert place.names("b") == []
     for name in ("ba", "b-1", "a", "b"):
         place.write_bytes(name, b"")
+    (place / "b-2").write_bytes("b-3", b"")
     assert place.names("b") == ["b", "b-1", "ba"]
     assert place.names("b-") == ["b-1"]
     assert place.names("x") == []

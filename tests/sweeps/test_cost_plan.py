@@ -34,6 +34,13 @@ def test_what_combos_share_counts_once_for_each_and_probes_count_nothing() -> No
     assert (half.steps, half.validation, half.shared) == (found.steps / 2, found.validation / 2, found.shared)
 
 
+def test_trials_that_share_a_trunk_follow_one_another() -> None:
+    axes = parse_axes(["lr=1e-4,2e-4", "steps=10,20"], replace(BASE, schedule="wsd"))
+    found = model_flops(grid(["m/oe"], axes, replace(BASE, schedule="wsd"), 1), RUN, val_rows=7)
+    assert len(found.groups) == 2
+    assert found.groups[0] == found.groups[1] == pytest.approx((found.steps + found.validation) / 2)
+
+
 def test_states_are_needed_of_the_rows_that_are_read() -> None:
     def rows(*axes: str) -> int:
         return compared_rows(grid(["m/oe"], parse_axes(axes, BASE), BASE, 1), RUN)

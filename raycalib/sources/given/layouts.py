@@ -19,7 +19,7 @@ RANK = re.compile(r"(?:rows_)?(\d+)\.csv")
 PART_OF_SPLIT = re.compile(r"(.+)-\d{5}-of-\d{5}")
 """As the hub names the files of a split."""
 
-SHARD = re.compile(r"(?:part|parked)-\d{5}-[0-9a-f]{8}")
+SHARD = re.compile(r"(?:part|parked)-\d{5,}-[0-9a-f]{8}")
 MANIFEST = "manifest.json"
 SPLITS_MEANT = ", ".join(SPLIT_NAMES)
 

@@ -191,6 +191,14 @@ def test_a_directory_of_files_that_are_named_as_splits(tmp_path: Path) -> None:
         opened(tmp_path)
 
 
+@pytest.mark.parametrize("shard", ["part-00000-0a1b2c3d", "part-123456-0a1b2c3d", "parked-123456-0a1b2c3d"])
+def test_a_directory_of_shards_without_their_manifest_is_refused(tmp_path: Path, shard: str) -> None:
+    write(tmp_path / "a.parquet", SPLITS["train"])
+    write(tmp_path / f"{shard}.parquet", SPLITS["train"])
+    with pytest.raises(DataError, match=r"has shards and no manifest\.json, so its stage is not finished"):
+        opened(tmp_path)
+
+
 def test_a_directory_of_other_files_is_one_table_after_the_other(tmp_path: Path) -> None:
     write(tmp_path / "a.csv", SPLITS["train"])
     write(tmp_path / "b.parquet", SPLITS["validation"])
