@@ -57,8 +57,14 @@ def run_pipeline(config: PipelineConfig) -> None:
 
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)  # a minute of CPUs: bootstrap intervals
+        steps.bundles(run, evaluated, figures, tuned)
         steps.report(run, evaluated, figures)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

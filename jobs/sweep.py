@@ -91,9 +91,15 @@ def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:
 
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)
+        steps.bundles(run, evaluated, figures, swept.chosen, swept.probes)
         steps.report(run, evaluated, figures)
         steps.say_left_over(run)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

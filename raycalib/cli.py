@@ -165,10 +165,16 @@ def values_of(arguments: Sequence[str], flag: str) -> list[str]:
     return values
 
 
-def simple_config(kind: type[Config], arguments: Sequence[str], description: str) -> Config:
-    """A job's own configuration from its flags; see ``pipeline_config`` for the errors."""
+def simple_config(
+    kind: type[Config],
+    arguments: Sequence[str],
+    description: str,
+    more_short: Mapping[str, str] = {},
+) -> Config:
+    """A job's own configuration from its flags, with short ones of its own; see ``pipeline_config`` for the errors."""
     written = [text for argument in arguments for text in (CSV_WHOLE if argument == CSV else [argument])]
-    whole = gather_lists([_whole_flag(argument, JUDGE_FLAGS | DEVICE_FLAG) for argument in written], PART_FLAGS)
+    short = {**JUDGE_FLAGS, **DEVICE_FLAG, **more_short}
+    whole = gather_lists([_whole_flag(argument, short) for argument in written], PART_FLAGS)
     return _parse(kind, whole, description, kind())
 
 

@@ -88,3 +88,27 @@ PREDICTION = pa.schema(
         pa.field("p_correct", pa.float64()),  # in [0, 1]
     ]
 )
+
+ASKED = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),  # hash of file, place in it, question and options
+        pa.field("number", pa.int64(), nullable=False),  # of the row in its file, from 1
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("options", pa.list_(pa.string()), nullable=False),  # empty in the oe style
+        pa.field("context", pa.string(), nullable=False),  # that the question is about; may be empty
+        pa.field("error", pa.string()),  # why the row is no question
+    ]
+)
+"""Questions that are only asked: nobody says what is right."""
+
+TOLD = pa.schema(
+    [
+        *ASKED,
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("letter", pa.string(), nullable=False),  # of the chosen option; empty in the oe style
+        pa.field("p_correct", pa.float64()),  # in [0, 1]; null where it is not known
+        pa.field("reason", pa.string(), nullable=False),  # why it is not
+        pa.field("method", pa.string(), nullable=False),
+    ]
+)
+"""Questions with a calibrated model's answers."""

@@ -28,7 +28,20 @@ ALLOWED: dict[str, set[str]] = {
     "tuning": {"errors", "hashing", "lm", "metrics", "prompts", "storage"},
     "evaluation": {"metrics", "records"},
     "reports": {"errors", "evaluation", "printable"},
+    "bundles": {
+        "errors",
+        "evaluation",
+        "hashing",
+        "lm",
+        "metrics",
+        "printable",
+        "prompts",
+        "records",
+        "storage",
+        "tuning",
+    },
     "stages": {
+        "bundles",
         "console",
         "errors",
         "evaluation",
@@ -77,6 +90,7 @@ ALLOWED: dict[str, set[str]] = {
         "tuning",
     },
     "steps": {
+        "bundles",
         "config",
         "errors",
         "evaluation",
@@ -123,10 +137,11 @@ WITHOUT_RAY = {
     "config",
     "recipes",
     "recorded",
+    "bundles",
     "plans",
     "sweeps",
 }
-INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "mlflow", "openai", "optuna", "tyro", "vllm", "wandb"}
+INSIDE_FUNCTIONS_ONLY = {"deepspeed", "datasets", "mlflow", "jsonschema", "openai", "optuna", "tyro", "vllm", "wandb"}
 
 
 class Import(NamedTuple):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_kinds import LORA_TYPES, PAPER_FIELDS, check_kind
+from raycalib.lm.adapter_kinds import LORA_TYPES, PAPER_FIELDS, check_kind, check_ranks
 from raycalib.lm.model_files import is_pointer
 from raycalib.lm.weight_check import check_finite
 from raycalib.storage import Location
@@ -83,6 +83,7 @@ def parse_adapter(content: AdapterBytes, uri: str) -> SavedLora:
         cause = str(error).strip().split("\n")[0]
         raise ModelError(f"adapter: {uri} cannot be read: {cause}") from error
     saved = SavedLora(_plain_config(config, uri), _undoubled(tensors, uri))
+    check_ranks(saved.config, {name: tuple(tensor.shape) for name, tensor in saved.tensors.items()}, uri)
     check_finite(((key, tensor) for key, tensor in saved.tensors.items() if LORA in key), f"adapter: {uri} has")
     return saved
 
@@ -117,6 +118,7 @@ def _plain_config(config: Any, uri: str) -> dict[str, Any]:
         )
     task_type = config.get("task_type")
     plain = {name: value for name, value in config.items() if name not in PAPER_FIELDS}
+    plain |= {"auto_mapping": None}  # a class of any library, by name, which PEFT's AutoPeftModel imports
     return plain | {"peft_type": "LORA", "task_type": "CAUSAL_LM" if task_type == PAPER_TASK_TYPE else task_type}
 
 

@@ -10,6 +10,7 @@ from raycalib.errors import ModelError
 
 LORA_TYPES = ("LORA", "CALIBRATED_LORA")
 PAPER_FIELDS = ("query_format", "use_temperature")
+MOST_RANK = 4096
 PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """Values of ``init_lora_weights`` that draw an adapter alone; others take what they start from out of the base."""
 
@@ -55,3 +56,31 @@ def _refused(uri: str, what: str, field: str, config: Mapping[str, Any]) -> Mode
         f"adapter: {uri} {what} ({field}: {config[field]!r}), raycalib loads LoRA alone; merge the adapter into its "
         "base model (PEFT's merge_and_unload) and give that as the model"
     )
+
+
+def check_ranks(config: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], uri: str) -> None:
+    """Checks that a configuration asks for no larger matrices than the file holds, before PEFT makes room for them.
+
+    Args:
+        config: of the adapter.
+        shapes: of its tensors, by name.
+        uri: where it lies, for messages.
+
+    Raises:
+        ModelError: a rank is no number, is not that of the tensors, or is beyond what any layer can use.
+    """
+    ranks = [config.get("r"), *_values(config.get("rank_pattern"))]
+    if not all(isinstance(rank, int) and not isinstance(rank, bool) and rank > 0 for rank in ranks):
+        raise ModelError(f"adapter: {uri} has a rank that is no number above 0 (r, rank_pattern): {ranks[:3]}")
+    if max(ranks) > MOST_RANK:
+        raise ModelError(f"adapter: {uri} has rank {max(ranks)}, and no layer has use for more than {MOST_RANK}")
+    held = {shape[0] for name, shape in shapes.items() if ".lora_A." in name and len(shape) == 2}
+    if held and max(ranks) > max(held):
+        raise ModelError(
+            f"adapter: {uri} asks for rank {max(ranks)} in adapter_config.json, and its matrices have {max(held)}; the "
+            "two files do not belong together"
+        )
+
+
+def _values(pattern: Any) -> list[Any]:
+    return list(pattern.values()) if isinstance(pattern, Mapping) else []

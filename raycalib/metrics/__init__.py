@@ -9,6 +9,7 @@ from raycalib.metrics.ece import ReliabilityBins, expected_calibration_error, re
 from raycalib.metrics.ece_paper import ece_paper
 from raycalib.metrics.nll import nll, nll_from_logits
 from raycalib.metrics.noise_floor import NoiseFloor, calibration_noise_floor
+from raycalib.metrics.risk_control import Threshold, certified_threshold
 from raycalib.metrics.risk_coverage import RiskCoverage, aurc, risk_coverage_curve
 from raycalib.metrics.within_group import WithinGroupAuroc, mean_within_group_auroc
 
@@ -18,6 +19,7 @@ __all__ = [
     "NoiseFloor",
     "ReliabilityBins",
     "RiskCoverage",
+    "Threshold",
     "WithinGroupAuroc",
     "accuracy",
     "assign_bins",
@@ -26,6 +28,7 @@ __all__ = [
     "bootstrap_interval",
     "brier_score",
     "calibration_noise_floor",
+    "certified_threshold",
     "ece_paper",
     "expected_calibration_error",
     "mean_within_group_auroc",

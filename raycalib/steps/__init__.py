@@ -2,6 +2,7 @@
 
 from raycalib.stages.chains.side_by_side import together
 from raycalib.steps.answers import answers
+from raycalib.steps.bundles import bundles
 from raycalib.steps.calibration import calibration_questions, evaluation_place, finished_training
 from raycalib.steps.evaluation import Evaluation, evaluate
 from raycalib.steps.features import features
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "Swept",
     "answers",
+    "bundles",
     "calibration_questions",
     "evaluate",
     "evaluation_place",

@@ -45,6 +45,13 @@ class Temperature:
         scaled: np.ndarray = np.asarray(margin, dtype=np.float64) / self.value
         return scaled
 
+    def confidence(self, margin: np.ndarray) -> np.ndarray:
+        """P(correct) in [0, 1] of log-odds, shape unchanged: 1 / (1 + e^-(margin / T)), without overflow."""
+        scaled = self.apply(margin)
+        small = np.exp(-np.abs(scaled))
+        confidence: np.ndarray = np.where(scaled >= 0, 1.0, small) / (1 + small)
+        return confidence
+
 
 def fit_temperature(margin: np.ndarray, labels: np.ndarray) -> Temperature:
     """The temperature with the least NLL, by halving the interval in which its slope changes sign, in float64.

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+import re
 
 import pytest
 
+from raycalib import CalibratedModel
 from tests.jobs.commands import (
     SMALL,
     directories,
@@ -20,6 +22,10 @@ from tests.jobs.commands import (
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1200)]
 METHODS = "zero_shot_query,answer_likelihood,lora_prompt"
 N_ROWS = 24
+QUESTION_OF = {
+    "oe": re.compile(r"Question: (.*)"),
+    "choice": re.compile(r"Question:\n(.*?)\n\nChoices:\n.*", re.DOTALL),
+}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,26 @@ def test_another_set_is_evaluated_and_nothing_else_is_done(with_own_set: Path) -
     assert {split for _, _, split, _ in summary(with_own_set)} >= {"test", "heldout_families", "capitals"}
     of_set = [key for key in predictions(with_own_set) if key[2] == "capitals"]
     assert len(of_set) == 2 * 3 * N_ROWS
+
+
+@pytest.mark.parametrize(("style", "question_set"), [("oe", "test"), ("choice", "test"), ("oe", "capitals")])
+def test_a_bundle_answers_and_is_as_sure_as_the_run(with_own_set: Path, style: str, question_set: str) -> None:
+    bundle = with_own_set / "bundles" / f"llama2-7b-{style}"
+    model = CalibratedModel.from_pretrained(str(bundle))
+    (place,) = (with_own_set / "labelled").glob(f"llama2-7b-{question_set}-{style}-*")
+    rows = rows_of(place)
+    questions = [QUESTION_OF[style].fullmatch(row["context"])[1] for row in rows]  # type: ignore[index]
+    options = [row["options"] for row in rows] if style == "choice" else None
+    given = predictions(with_own_set)
+    name = ("llama2:7b", style, question_set, "lora_prompt+temperature")
+    expected = [given[(*name, row["row_id"])] for row in rows]
+    judged = model.confidence(questions, [row["answer"] for row in rows], options)
+    assert [each.p_correct for each in judged] == pytest.approx(expected, abs=1e-5)
+    answered = model.answer(questions, options)
+    assert [each.letter or each.text for each in answered] == [row["answer"] for row in rows]
+    recorded = json.loads((bundle / "raycalib.json").read_text())["methods"]["lora_prompt"]["figures"]
+    (figures,) = (each for each in recorded if each["set"] == question_set)
+    assert figures["metrics"]["ece"] == summary(with_own_set)[name]["ece"]
 
 
 def test_an_evaluation_job_says_what_the_pipeline_says_and_reports_are_joined(

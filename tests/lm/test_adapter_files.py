@@ -117,6 +117,10 @@ def test_the_papers_own_type_is_lora(saved: Saved) -> None:
     [
         ({"query_format": "bool"}, "tuned on the query format 'bool', raycalib asks 'roman_choice'"),
         ({"peft_type": "IA3"}, r"no LoRA adapter: peft_type is 'IA3' in adapter_config.json; allowed: LORA"),
+        ({"r": 10**6}, "has rank 1000000, and no layer has use for more than 4096"),
+        ({"r": 0}, r"a rank that is no number above 0 \(r, rank_pattern\): \[0\]"),
+        ({"rank_pattern": {"q_proj": True}}, "no number above 0"),
+        ({"rank_pattern": {"q_proj": 5}}, "asks for rank 5 in adapter_config.json, and its matrices have 4"),
         ({"modules_to_save": ["lm_head"]}, r"replaces whole modules \(modules_to_save: \['lm_head'\]\)"),
     ],
 )
@@ -124,6 +128,12 @@ def test_other_configurations_are_refused(saved: Saved, changes: dict[str, objec
     saved.configure(**changes)
     with pytest.raises(ModelError, match=message):
         saved.loaded()
+
+
+def test_no_library_that_a_configuration_names_is_kept(saved: Saved) -> None:
+    saved.configure(auto_mapping={"base_model_class": "system", "parent_library": "os"})
+    assert read_lora(Location(str(saved.path)), saved.model).config["auto_mapping"] is None
+    assert torch.equal(logits_of(saved.loaded()), saved.logits)
 
 
 @pytest.mark.parametrize("text", ["[]", "{"])

@@ -95,11 +95,11 @@ class OwnColumns(ColumnNames):
         return ", ".join(f"{meaning} is {named[meaning]}" for meaning in MEANINGS if meaning in named)
 
 
-def find_columns(place: str, names: Sequence[str], named: ColumnNames) -> OwnColumns:
+def find_columns(place: str, names: Sequence[str], named: ColumnNames, needs_answer: bool = True) -> OwnColumns:
     """The columns of a table, as named or by their usual names.
 
     An index of the right option is looked for only where no column has the answer's text, and columns of one option
-    each where none has all.
+    each where none has all. Questions that are only asked need no right answer.
 
     Raises:
         DataError: a column that was named is not there, or a needed one is not found.
@@ -122,7 +122,11 @@ def find_columns(place: str, names: Sequence[str], named: ColumnNames) -> OwnCol
     lettered = _lettered(names, taken) if found["choices"] is None and "choices" not in left_out else ()
     if found["question"] is None:
         raise _lacks(place, "question", names)
-    if found["answer"] is None and (found["answer_index"] is None or (found["choices"] is None and not lettered)):
+    if (
+        needs_answer
+        and found["answer"] is None
+        and (found["answer_index"] is None or (found["choices"] is None and not lettered))
+    ):
         found["answer"] = None if "answer" in left_out else _first(NAMES_OF_SEVERAL, names, taken)
         found["answer_index"] = asked.get("answer_index")
         if found["answer"] is None:

@@ -1,0 +1,106 @@
+"""A bundle as it lies somewhere: its record, and the parts that its methods are made of, each checked as it is read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from raycalib.bundles.layout import CALIBRATION_TENSORS, part_place
+from raycalib.bundles.record import RECORD, BundleRecord, read_record
+from raycalib.errors import ConfigError, ModelError
+from raycalib.prompts import QUERY_VERSION
+from raycalib.storage import Location
+from raycalib.tuning.temperature import Temperature
+from raycalib.tuning.temperature_files import load_temperature
+from raycalib.tuning.tensor_files import read_tensors
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle's place, what it says of itself, and whether it lies in the hub's cache, which is not written to."""
+
+    place: Location
+    record: BundleRecord
+    is_fetched: bool = False
+
+    def method(self, name: str | None) -> str:
+        """The method of that name, or the bundle's own.
+
+        Raises:
+            ConfigError: it holds no such method.
+        """
+        if name is not None and name not in self.record.methods:
+            raise ConfigError(f"method: {name!r} is not in the bundle; allowed: {', '.join(self.record.methods)}")
+        return name or self.record.default
+
+    def temperature(self, method: str) -> Temperature | None:
+        """What a method's log-odds are divided by; None where it is not calibrated.
+
+        Raises:
+            ModelError, StorageError: the file is not there or holds none.
+        """
+        if self.record.methods[method].calibration.kind == "none":
+            return None
+        return load_temperature(part_place(self.place, method))
+
+    def calibration_rows(self, method: str) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) log-odds in float64 and (n,) labels 0 or 1 of the rows of ``val_calibrate``.
+
+        Raises:
+            ModelError, StorageError: the file is not there or holds none.
+        """
+        place = part_place(self.place, method)
+        tensors, uri = read_tensors(place, CALIBRATION_TENSORS), (place / CALIBRATION_TENSORS).uri
+        log_odds, labels = tensors.get("log_odds"), tensors.get("labels")
+        if log_odds is None or labels is None or log_odds.ndim != 1 or log_odds.shape != labels.shape:
+            raise ModelError(f"bundle: {uri} does not hold log_odds and labels of the same rows; make the bundle again")
+        found = log_odds.double().numpy(), labels.long().numpy()
+        if not np.isfinite(found[0]).all() or not np.isin(found[1], (0, 1)).all():
+            raise ModelError(f"bundle: {uri} has log-odds that are not finite, or labels other than 0 and 1")
+        return found
+
+
+def open_bundle(place: str) -> Bundle:
+    """The bundle at a place: a directory, an fsspec URI, or an id of the hub (``org/name``, ``org/name@revision``).
+
+    Raises:
+        ConfigError: there is none.
+        ModelError: it is not what this raycalib can use.
+        StorageError: it cannot be read.
+    """
+    location = Location(place)
+    is_fetched = not location.exists(RECORD)
+    if is_fetched:
+        location = _fetched(place)
+    record = read_record(location)
+    if record.query_version != QUERY_VERSION:
+        raise ModelError(
+            f"bundle: {location.uri} was tuned on the query {record.query_version}, this raycalib asks "
+            f"{QUERY_VERSION}; use the raycalib that made it (versions in raycalib.json)"
+        )
+    return Bundle(location, record, is_fetched)
+
+
+def _fetched(place: str) -> Location:
+    """A bundle of the hub, in its cache: JSON, safetensors and the card alone.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    name, _, revision = place.partition("@")
+    if "://" in place or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ConfigError(
+            f"bundle: there is no {RECORD} in {place}; name a bundle's directory (runs/demo/bundles/llama2-7b-oe), "
+            "an fsspec URI, or an id of the hub (org/name)"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(name, revision=revision or None, allow_patterns=["*.json", "*.safetensors", "*.md"])
+    except (OSError, ValueError) as error:
+        cause = str(error).strip().split("\n")[0]
+        raise ConfigError(
+            f"bundle: {place} is neither a directory with a {RECORD} nor a bundle of the hub: {cause}"
+        ) from error
+    if not Location(found).exists(RECORD):
+        raise ConfigError(f"bundle: {place} of the hub has no {RECORD}, so raycalib did not make it; name another")
+    return Location(found)

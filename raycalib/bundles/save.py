@@ -1,0 +1,91 @@
+"""Writes a bundle: what was tuned and fitted for a combo, ready to use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+import json
+
+import numpy as np
+import torch
+
+from raycalib.bundles.layout import CALIBRATION_TENSORS, HELD, adapter_place, part_place
+from raycalib.bundles.record import RECORD, BundleRecord, read_record
+from raycalib.errors import ModelError
+from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS, read_adapter
+from raycalib.storage import Location
+from raycalib.tuning.probe_files import PROBE_TENSORS
+from raycalib.tuning.temperature import Temperature
+from raycalib.tuning.temperature_files import save_temperature
+from raycalib.tuning.tensor_files import write_tensors
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodFiles:
+    """What a method consists of.
+
+    Attributes:
+        adapter: directory of its adapter.
+        probe: directory and file of its classifier.
+        temperature: that its log-odds are divided by; None where it is not calibrated.
+        log_odds: (n,) of the rows of ``val_calibrate``, float64.
+        labels: (n,) 0 or 1.
+    """
+
+    adapter: Location | None = None
+    probe: tuple[Location, str] | None = None
+    temperature: Temperature | None = None
+    log_odds: np.ndarray
+    labels: np.ndarray
+
+
+def is_saved(place: Location, key: str) -> bool:
+    """Whether a bundle that was made from the same lies there; one that cannot be read does not."""
+    try:
+        return place.exists(RECORD) and read_record(place).key == key
+    except ModelError:
+        return False
+
+
+def save_bundle(place: Location, record: BundleRecord, methods: Mapping[str, MethodFiles]) -> None:
+    """Writes a bundle in place of one that may lie there, beside whatever else does; ``raycalib.json`` comes last.
+
+    Args:
+        place: of the bundle.
+        record: what it says of itself.
+        methods: the files of those that it names.
+
+    Raises:
+        StorageError: a file cannot be read or written.
+        ModelError: an adapter is a pointer or a pickle, or the record says what no bundle can.
+    """
+    values = record.as_json()
+    there = set(place.names())
+    for name in (RECORD, *HELD, *ADAPTER_FILES):  # the record first: without it there is no bundle
+        if name in there:
+            (place / name).remove()
+    for name, files in methods.items():
+        if files.adapter is not None:
+            _copy_adapter(files.adapter, adapter_place(place, name, methods), record)
+        part = part_place(place, name)
+        if files.probe is not None:
+            folder, file = files.probe
+            part.write_bytes(PROBE_TENSORS, folder.read_bytes(file))
+        if files.temperature is not None:
+            save_temperature(part, files.temperature)
+        rows = {"log_odds": torch.from_numpy(files.log_odds), "labels": torch.from_numpy(files.labels.astype(np.uint8))}
+        write_tensors(part, CALIBRATION_TENSORS, rows)
+    place.write_json(RECORD, values)
+
+
+def _copy_adapter(source: Location, target: Location, record: BundleRecord) -> None:
+    """The adapter's two files; its base is the hub's name, or none: a directory of one machine is no other's."""
+    content = read_adapter(source)
+    config = json.loads(content.config)
+    base = record.base
+    config |= {
+        "base_model_name_or_path": base.path if base.where == "hub" else None,
+        "revision": base.revision,
+        "auto_mapping": None,
+        "inference_mode": True,
+    }
+    target.write_json(ADAPTER_CONFIG, config)
+    target.write_bytes(ADAPTER_WEIGHTS, content.weights)

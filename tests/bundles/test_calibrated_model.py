@@ -1,0 +1,166 @@
+"""A bundle answers as its base does, and its confidences are those of the parts that it was made of."""
+
+import copy
+import json
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+from peft import PeftModel
+import pytest
+import torch
+
+from raycalib import CalibratedModel
+from raycalib.errors import ConfigError, ModelError
+from raycalib.lm.adapters import load_adapter
+from raycalib.lm.generation import GenerationRequest, GreedyGenerator
+from raycalib.lm.query_scoring import QueryScorer
+from raycalib.prompts import choice_context, sanitize
+from raycalib.storage import Location
+from raycalib.tuning.probe_files import load_probe
+from tests.bundles.bundles import TEMPERATURE, TinyLlama, calibrated, made_bundle
+
+QUESTIONS = ["What is the capital of France?", "What is the capital of Peru?", "Why?"]
+OPTIONS = ["Rome", "Paris", "Lima"]
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
+
+
+@pytest.fixture
+def bundle(tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path) -> Location:
+    return made_bundle(tiny_llama, tiny_model_dir, tmp_path)
+
+
+def texts(questions: list[str]) -> list[str]:
+    return [f"Question: {question}\nAnswer:" for question in questions]
+
+
+def test_the_confidence_is_that_of_the_adapter_and_the_temperature(bundle: Location, tiny_llama: TinyLlama) -> None:
+    model, tokenizer = tiny_llama
+    answers = ["Paris", "Rome", ""]
+    found = CalibratedModel.from_pretrained(bundle.uri).confidence(QUESTIONS, answers)
+    adapted = load_adapter(copy.deepcopy(model), bundle, "own").get_base_model()
+    logits = QueryScorer(adapted, tokenizer).score(texts(QUESTIONS), answers).logits
+    expected = sigmoid((logits[:, 1] - logits[:, 0]) / TEMPERATURE.value)
+    assert [each.p_correct for each in found] == pytest.approx(expected.tolist(), abs=1e-6)
+    assert [(each.text, each.reason, each.method) for each in found] == [(a, "", "lora_prompt") for a in answers]
+    base = QueryScorer(copy.deepcopy(model), tokenizer).score(texts(QUESTIONS), answers).logits
+    assert np.abs(base - logits).max() > 0.1, "the adapter changes something"
+
+
+def test_plain_peft_reads_the_same_adapter(bundle: Location, tiny_llama: TinyLlama) -> None:
+    model, tokenizer = tiny_llama
+    ids = tokenizer(texts(QUESTIONS)[0], return_tensors="pt")["input_ids"]
+    ours = CalibratedModel.from_pretrained(bundle.uri)
+    with torch.no_grad():
+        theirs = PeftModel.from_pretrained(copy.deepcopy(model), bundle.uri)(ids).logits
+        assert torch.allclose(ours._peft(ids).logits, theirs, atol=1e-5)
+        assert not torch.allclose(model(ids).logits, theirs, atol=1e-2)
+
+
+def test_the_probe_reads_the_base_models_states(bundle: Location, tiny_llama: TinyLlama) -> None:
+    model, tokenizer = tiny_llama
+    answers = ["Paris", "Rome", "I do not know"]
+    found = CalibratedModel.from_pretrained(bundle.uri, method="probe").confidence(QUESTIONS, answers)
+    states = QueryScorer(copy.deepcopy(model), tokenizer).score(texts(QUESTIONS), answers).states
+    margins = load_probe(bundle / "probe").margin(states)
+    assert [each.p_correct for each in found] == pytest.approx(sigmoid(margins / TEMPERATURE.value).tolist(), abs=1e-6)
+
+
+def test_answers_are_the_base_models(bundle: Location, tiny_llama: TinyLlama) -> None:
+    model, tokenizer = tiny_llama
+    calibrated_model = CalibratedModel.from_pretrained(bundle.uri)
+    found = calibrated_model.answer(QUESTIONS)
+    done = GreedyGenerator(copy.deepcopy(model), tokenizer, 8).generate(
+        [GenerationRequest(t) for t in texts(QUESTIONS)]
+    )
+    assert [each.text for each in found] == [sanitize(each.output) for each in done]
+    for answer, generation in zip(found, done, strict=True):
+        is_cut = generation.finish_reason == "length"
+        assert (answer.p_correct is None) == is_cut == answer.reason.startswith("the answer was cut")
+    judged = calibrated_model.confidence(QUESTIONS, [each.text for each in found])
+    for one, other in zip(found, judged, strict=True):
+        assert one.p_correct is None or one.p_correct == pytest.approx(other.p_correct, abs=1e-6)
+
+
+def test_options_are_chosen_by_letter_and_judged_by_letter_or_text(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    model, tokenizer = tiny_llama
+    bundle = made_bundle(tiny_llama, tiny_model_dir, tmp_path, style="choice")
+    calibrated_model = CalibratedModel.from_pretrained(bundle.uri)
+    given = ["b", "Paris", "(B)", "Berlin", "d"]
+    found = calibrated_model.confidence([QUESTIONS[0]] * 5, given, [OPTIONS] * 5)
+    assert [(each.letter, each.text) for each in found] == [("b", "Paris")] * 3 + [("", "Berlin"), ("", "d")]
+    assert [each.p_correct for each in found[:3]] == pytest.approx([found[0].p_correct] * 3, abs=1e-6)
+    assert all(each.p_correct is None and "neither an option" in each.reason for each in found[3:])
+    text = f"{choice_context(QUESTIONS[0], OPTIONS)}\nAnswer:"
+    logits = (
+        QueryScorer(load_adapter(copy.deepcopy(model), bundle, "own").get_base_model(), tokenizer)
+        .score([text], ["b"])
+        .logits[0]
+    )
+    assert found[0].p_correct == pytest.approx(float(sigmoid((logits[1] - logits[0]) / TEMPERATURE.value)), abs=1e-6)
+    (answer,) = calibrated_model.answer([QUESTIONS[0]], [OPTIONS])
+    (done,) = GreedyGenerator(copy.deepcopy(model), tokenizer, 8).generate([GenerationRequest(text, 3)])
+    letter = sanitize(done.output)
+    assert answer.letter == (letter if letter in "abc" else "")
+    assert answer.text == (OPTIONS["abc".index(letter)] if letter in "abc" else letter)
+
+
+def test_no_number_without_calibration(tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path) -> None:
+    methods = {"lora_prompt": calibrated("12 calibration rows, fewer than 20")}
+    bundle = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods)
+    (found,) = CalibratedModel.from_pretrained(bundle.uri).confidence(QUESTIONS[:1], ["Paris"])
+    assert found.p_correct is None
+    assert found.reason == "the bundle is not calibrated: 12 calibration rows, fewer than 20"
+
+
+def test_no_number_for_a_text_that_does_not_fit_or_several_lines(bundle: Location) -> None:
+    model = CalibratedModel.from_pretrained(bundle.uri)
+    found = model.confidence(["Why? " * 300, "Why?", "Why?"], ["Paris", "Paris " * 500, "Paris\nRome"])
+    assert [each.p_correct for each in found] == [None] * 3
+    assert "tokens of its left were cut" in found[0].reason
+    assert "too long" in found[1].reason
+    assert "several lines" in found[2].reason
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ((["Why?"], [["a", "b"]]), "open-ended"),
+        (("Why?", None), "give a list"),
+    ],
+)
+def test_questions_of_another_kind_are_refused(bundle: Location, arguments: tuple[object, object], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        CalibratedModel.from_pretrained(bundle.uri).answer(*arguments)  # type: ignore[arg-type]
+
+
+def test_what_is_not_there_is_said(bundle: Location, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"there is no raycalib\.json in .*absent"):
+        CalibratedModel.from_pretrained(str(tmp_path / "absent"))
+    with pytest.raises(ConfigError, match="'lora' is not in the bundle; allowed: lora_prompt, probe"):
+        CalibratedModel.from_pretrained(bundle.uri, method="lora")
+    with pytest.raises(ConfigError, match="'tpu' is unknown"):
+        CalibratedModel.from_pretrained(bundle.uri, device="tpu")  # type: ignore[arg-type]
+
+
+def test_another_base_is_refused(bundle: Location, tiny_model_dir: Path, tmp_path: Path) -> None:
+    config = json.loads((tiny_model_dir / "config.json").read_text())
+    moved = tiny_model_dir.rename(tmp_path / "moved")
+    with pytest.raises(ModelError, match=r"its base model tiny was in .*--base"):
+        CalibratedModel.from_pretrained(bundle.uri)
+    assert CalibratedModel.from_pretrained(bundle.uri, base=str(moved)).confidence(["Why?"], ["so"])[0].p_correct
+    (moved / "config.json").write_text(json.dumps(config | {"rope_theta": 5.0}))
+    with pytest.raises(ModelError, match="other weights, or another tokenizer"):
+        CalibratedModel.from_pretrained(bundle.uri, base=str(moved))
+
+
+def test_importing_raycalib_loads_no_torch() -> None:
+    said = "import sys, raycalib; print([name for name in ('torch', 'transformers', 'numpy') if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
