@@ -1,12 +1,16 @@
 """The commands that the documents show, and the configurations that they give."""
 
+from collections.abc import Sequence
 from pathlib import Path
 import re
 import shlex
 
 import pytest
 
-from raycalib.cli import pipeline_config
+from jobs.ask import SHORT, AskConfig
+from jobs.convert import ConvertConfig
+from jobs.label import LabelConfig
+from raycalib.cli import pipeline_config, simple_config
 from raycalib.config import PipelineConfig
 from raycalib.recipes import recipe
 
@@ -15,18 +19,31 @@ PIPELINE_JOBS = ("full_pipeline", "generate", "tune", "evaluate")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def commands(document: str) -> list[list[str]]:
-    """The commands in a document's blocks that run one of the pipeline's jobs: the job's name, then the arguments."""
+def commands(document: str, jobs: Sequence[str] = PIPELINE_JOBS) -> list[list[str]]:
+    """The commands in a document's blocks that run one of these jobs: the job's name, then the arguments."""
     found = []
     for block in BLOCK.findall((ROOT / document).read_text(encoding="utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
-            if match := re.search(rf"python jobs/({'|'.join(PIPELINE_JOBS)})\.py(.*)", line):
+            if match := re.search(rf"python jobs/({'|'.join(jobs)})\.py(.*)", line):
                 found.append([match[1], *shlex.split(match[2], comments=True)])
     return found
 
 
 DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 COMMANDS = {f"{document}: {' '.join(found)}": found for document in DOCUMENTS for found in commands(document)}
+
+
+OTHERS = {"label": (LabelConfig, {}), "ask": (AskConfig, SHORT), "convert": (ConvertConfig, {})}
+OF_OTHERS = {
+    f"{document}: {' '.join(found)}": found for document in DOCUMENTS for found in commands(document, tuple(OTHERS))
+}
+
+
+@pytest.mark.parametrize("shown", [name for name, command in OF_OTHERS.items() if "--help" not in command])
+def test_every_other_command_that_is_shown_gives_a_configuration(shown: str) -> None:
+    job, *arguments = OF_OTHERS[shown]
+    kind, short = OTHERS[job]
+    assert isinstance(simple_config(kind, arguments, "A job.", short), kind)
 
 
 def given(command: list[str]) -> PipelineConfig:

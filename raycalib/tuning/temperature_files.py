@@ -1,5 +1,7 @@
 """Saved temperatures: the scalar as safetensors, what it was fitted on as JSON."""
 
+import math
+
 import torch
 
 from raycalib.errors import ModelError
@@ -20,7 +22,7 @@ def save_temperature(place: Location, temperature: Temperature) -> None:
     """
     scalar = torch.tensor(temperature.log_temperature, dtype=torch.float64)
     write_tensors(place, TEMPERATURE_TENSORS, {LOG_TEMPERATURE: scalar})
-    recorded = {name: getattr(temperature, name) for name in RECORDED}
+    recorded = {name: _known(getattr(temperature, name)) for name in RECORDED}
     place.write_json(TEMPERATURE_RECORD, recorded | {"temperature": temperature.value})
 
 
@@ -43,9 +45,17 @@ def load_temperature(place: Location) -> Temperature:
         limit = f"-{LOG_TEMPERATURE_LIMIT} to {LOG_TEMPERATURE_LIMIT}"
         raise ModelError(f"{uri} does not hold a temperature: {LOG_TEMPERATURE} is {log_temperature}, allowed: {limit}")
     try:
-        n, before, after = (kind(recorded[name]) for kind, name in zip((int, float, float), RECORDED, strict=True))
+        n, before, after = (
+            math.nan if recorded[name] is None and name != "n" else kind(recorded[name])
+            for kind, name in zip((int, float, float), RECORDED, strict=True)
+        )
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: {error}; copy it again"
         ) from error
     return Temperature(log_temperature=log_temperature, n=int(n), nll_before=before, nll_after=after)
+
+
+def _known(value: float) -> float | None:
+    """None for the NLL of a temperature that was fitted elsewhere, on rows that nobody knows."""
+    return None if math.isnan(value) else value
