@@ -24,5 +24,10 @@ def main(arguments: Sequence[str]) -> None:
     examine(config)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

@@ -89,5 +89,10 @@ def evaluate(config: PipelineConfig, methods: Sequence[str], *, learns: bool) ->
         steps.report(run, evaluated, figures, run.out / place)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

@@ -210,5 +210,10 @@ def _quality_line(found: dict[str, Any]) -> str:
     return f"{judge_line(found['judge'])}: {shares}, {found['n_unscored']:,} unscored"
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

@@ -184,8 +184,13 @@ def complain(line: str) -> None:
     print(printable_line(line), file=sys.stderr)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     try:
         run_job(main)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    command()

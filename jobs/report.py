@@ -49,5 +49,10 @@ def main(arguments: Sequence[str]) -> None:
     joined_report(config.runs, config.out, config.n_resamples, config.ray)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

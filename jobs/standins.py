@@ -35,5 +35,10 @@ def main(arguments: Sequence[str]) -> None:
         make_standin(name, config.out, config.steps)
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main)
+
+
+if __name__ == "__main__":
+    command()

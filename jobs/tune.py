@@ -42,5 +42,10 @@ def main(arguments: Sequence[str]) -> None:
         run.end()
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The job as a program."""
     run_job(main, quiet=True)
+
+
+if __name__ == "__main__":
+    command()

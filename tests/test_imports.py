@@ -112,6 +112,7 @@ ALLOWED: dict[str, set[str]] = {
     "list_flags": {"errors"},
     "cli": {"addresses", "config", "console", "errors", "list_flags", "printable", "recipes", "run_logs", "secrets"},
     "sweep_recipes": {"cli", "lm"},
+    "main": set(),
 }
 """What each top-level part imports beside itself; the order of the keys is the order of the layers."""
 
