@@ -72,10 +72,12 @@ class ManualFile:
     Attributes:
         instructions: how to get the file.
         columns: from the column names that its authors gave it to those that the source reads.
+        cached: the folder below HF_HOME that the paper's code has it in; a csv there is found without a data root.
     """
 
     instructions: str
     columns: Mapping[str, str]
+    cached: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,12 @@ def open_split(source: HubSource, hub_split: str, data_root: str | None = None) 
     Raises:
         DataError: the rows cannot be found.
     """
-    if data_root is None:
-        if source.manual is not None:
-            raise DataError(
-                f"source {source.name}: {source.hub_id} is not on the hub; {source.manual.instructions}; put it at "
-                f"DIR/{source.name}/{hub_split}.csv and give --data-root DIR"
-            )
+    if data_root is None and source.manual is None:
         return hub_table(source.name, source.hub_id, source.config, source.revision, hub_split)
-    table = local_table(_find(source, hub_split, Path(data_root)))
+    if data_root is None:
+        table = local_table(_find_cached(source, hub_split))
+    else:
+        table = local_table(_find(source, hub_split, Path(data_root)))
     if source.manual is not None:
         table = table._replace(rows=partial(_renamed, table, source.manual.columns))
     return table
@@ -122,6 +121,28 @@ def _find(source: HubSource, hub_split: str, data_root: Path) -> Path:
     else:
         way_out = source.manual.instructions
     return one_file(source.name, directory, hub_split, way_out)
+
+
+def _find_cached(source: HubSource, hub_split: str) -> Path:
+    """The csv of a source that no hub has, where the paper's code has it.
+
+    Raises:
+        DataError: there is none, or several.
+    """
+    assert source.manual is not None
+    folder = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser() / source.manual.cached
+    found = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    if len(found) > 1:
+        raise DataError(
+            f"source {source.name}: {folder} has {len(found)} csv files, and which is the {hub_split} file is not "
+            "known; leave that one there"
+        )
+    if not found:
+        raise DataError(
+            f"source {source.name}: {source.hub_id} is not on the hub; {source.manual.instructions}; put it into "
+            f"${{HF_HOME}}/{source.manual.cached}, or at DIR/{source.name}/{hub_split}.csv and give --data-root DIR"
+        )
+    return found[0]
 
 
 def _renamed(table: Table, names: Any, columns: Sequence[str] | None) -> Iterator[RawRow]:

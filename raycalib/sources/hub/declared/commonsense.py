@@ -120,6 +120,7 @@ STORY_CLOZE = HubSource(
             "RandomFifthSentenceQuiz2": "sentence_quiz2",
             "AnswerRightEnding": "answer_right_ending",
         },
+        cached="datasets/story_cloze/2018",
     ),
 )
 

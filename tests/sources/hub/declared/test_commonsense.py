@@ -134,11 +134,31 @@ def test_story_cloze_is_read_below_the_data_root(tmp_path: Path, ending: str) ->
     assert item.options[item.answer or 0] == ("Dee cheered." if ending == ".csv" else "Bo became a teapot.")
 
 
-def test_a_missing_file_says_where_to_get_it(tmp_path: Path) -> None:
+def test_story_cloze_is_found_where_the_papers_code_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    folder = tmp_path / "datasets" / "story_cloze" / "2018"
+    folder.mkdir(parents=True)
+    (folder / "cloze_test_val__winter2018-cloze_test_ALL_val - 1 - 1.csv").write_text(CSV, encoding="utf-8-sig")
+    source = hub_source("story_cloze")
+    (item,) = (
+        item
+        for item in convert_rows(source, open_split(source, "validation").rows(None), seed=SEED)
+        if isinstance(item, Item)
+    )
+    assert item.options[item.answer or 0] == "Dee cheered."
+    (folder / "other.csv").write_text(CSV)
+    with pytest.raises(DataError, match=r"2018 has 2 csv files, and which is the validation file is not known"):
+        open_split(source, "validation")
+
+
+def test_a_missing_file_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
     source = hub_source("story_cloze")
     with pytest.raises(
         DataError, match=r"source story_cloze: .*/story_cloze/validation .* does not exist; .*rocstories"
     ):
         open_split(source, "validation", str(tmp_path))
-    with pytest.raises(DataError, match=r"rocstories.*; put it at DIR/story_cloze/validation.csv and give --data-root"):
+    with pytest.raises(
+        DataError, match=r"rocstories.*; put it into .*2018, or at DIR/story_cloze/validation.csv and give --data-root"
+    ):
         open_split(source, "validation")
