@@ -7,6 +7,7 @@ import json
 import numpy as np
 import torch
 
+from raycalib.bundles.card import CARD, DIAGRAM, model_card
 from raycalib.bundles.layout import CALIBRATION_TENSORS, HELD, adapter_place, part_place
 from raycalib.bundles.record import RECORD, BundleRecord, read_record
 from raycalib.errors import ModelError
@@ -45,13 +46,16 @@ def is_saved(place: Location, key: str) -> bool:
         return False
 
 
-def save_bundle(place: Location, record: BundleRecord, methods: Mapping[str, MethodFiles]) -> None:
+def save_bundle(
+    place: Location, record: BundleRecord, methods: Mapping[str, MethodFiles], diagram: bytes | None = None
+) -> None:
     """Writes a bundle in place of one that may lie there, beside whatever else does; ``raycalib.json`` comes last.
 
     Args:
         place: of the bundle.
         record: what it says of itself.
         methods: the files of those that it names.
+        diagram: of its reliability, a PNG; None where nothing was evaluated.
 
     Raises:
         StorageError: a file cannot be read or written.
@@ -59,7 +63,7 @@ def save_bundle(place: Location, record: BundleRecord, methods: Mapping[str, Met
     """
     values = record.as_json()
     there = set(place.names())
-    for name in (RECORD, *HELD, *ADAPTER_FILES):  # the record first: without it there is no bundle
+    for name in (RECORD, *HELD, *ADAPTER_FILES, DIAGRAM, CARD):  # the record first: without it there is no bundle
         if name in there:
             (place / name).remove()
     for name, files in methods.items():
@@ -73,6 +77,9 @@ def save_bundle(place: Location, record: BundleRecord, methods: Mapping[str, Met
             save_temperature(part, files.temperature)
         rows = {"log_odds": torch.from_numpy(files.log_odds), "labels": torch.from_numpy(files.labels.astype(np.uint8))}
         write_tensors(part, CALIBRATION_TENSORS, rows)
+    if diagram is not None:
+        place.write_bytes(DIAGRAM, diagram)
+    place.write_bytes(CARD, model_card(record, place.name, has_diagram=diagram is not None).encode())
     place.write_json(RECORD, values)
 
 

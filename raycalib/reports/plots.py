@@ -96,7 +96,7 @@ def reliability_svg(
         canvas = Figure(figsize=(2.75 * max(len(shown), 2), 4.0), layout="constrained")
         axes = canvas.subplots(2, len(shown), sharex=True, sharey="row", squeeze=False, height_ratios=(4, 1))
         for column, row in enumerate(shown):
-            _draw_reliability(axes[0][column], axes[1][column], row, styles.colour(str(row["method"])))
+            draw_reliability(axes[0][column], axes[1][column], row, styles.colour(str(row["method"])))
         axes[0][0].set_ylabel("accuracy")
         axes[1][0].set_ylabel("rows")
         return _to_svg(canvas, f"Reliability diagrams, {combo_of(shown[0])}")
@@ -227,7 +227,8 @@ def _legend_shape(rows: Sequence[Row], widest: tuple[int, int]) -> tuple[int, in
     return columns, -(-len(methods) // columns)
 
 
-def _draw_reliability(diagram: Axes, histogram: Axes, row: Row, colour: str) -> None:
+def draw_reliability(diagram: Axes, histogram: Axes, row: Row, colour: str) -> None:
+    """Draws accuracy against mean confidence per bin, and the bins' row counts below; the row has a bin."""
     counts, confidence, accuracy = zip(*filled_bins(row), strict=True)
     diagram.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--", alpha=0.6)
     diagram.plot(confidence, accuracy, color=colour, marker="o", markersize=4.5, linewidth=1)

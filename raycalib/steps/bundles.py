@@ -21,11 +21,13 @@ from raycalib.hashing import stable_hash
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import load_tokenizer
 from raycalib.prompts import QUERY_VERSION
+from raycalib.reports.card_plot import reliability_png
+from raycalib.reports.figures import filled_bins
 from raycalib.sources.facts.splits import TRAIN, VAL_CALIBRATE, VAL_SELECT
 from raycalib.stages.combo import Combo, GivenProbe
 from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput, finished
-from raycalib.stages.predictions.figures import cells_of
+from raycalib.stages.predictions.figures import TEST, cells_of
 from raycalib.stages.tuned.tune_job import TuneJob
 from raycalib.steps.evaluation import NO_PROBES, Evaluation
 from raycalib.steps.run import Run
@@ -161,7 +163,7 @@ def _bundle(
         versions={name: plain(version) for name, version in versions().items()},
         git_commit=git_commit(),
     )
-    save_bundle(place, record, files)
+    save_bundle(place, record, files, _diagram(found, _shown_as(record.default, fitted.temperatures)))
     return place
 
 
@@ -178,8 +180,7 @@ def _calibration(checked: CheckedTemperature | None) -> CalibrationRecord:
 
 def _figures(evaluation: Evaluation, output: StageOutput, method: str) -> list[FiguresRecord]:
     """Of the method as the bundle uses it: with its temperature where it has one."""
-    checked = evaluation.fitted.temperatures.get(method)
-    shown = method + WITH_TEMPERATURE if checked is not None and checked.fitted is not None else method
+    shown = _shown_as(method, evaluation.fitted.temperatures)
     rows = [cell["summary"] for cell in cells_of(output) if cell["summary"]["method"] == shown]
     return [
         FiguresRecord(
@@ -194,6 +195,20 @@ def _figures(evaluation: Evaluation, output: StageOutput, method: str) -> list[F
         )
         for row in rows
     ]
+
+
+def _shown_as(method: str, temperatures: Mapping[str, CheckedTemperature]) -> str:
+    """The name under which figures have the method as a bundle uses it."""
+    checked = temperatures.get(method)
+    return method + WITH_TEMPERATURE if checked is not None and checked.fitted is not None else method
+
+
+def _diagram(found: Sequence[tuple[Evaluation, StageOutput]], method: str) -> bytes | None:
+    """Of the first set that the method has bins of; ``test`` comes first."""
+    rows = [cell["reliability"] for _, output in found for cell in cells_of(output) if cell["reliability"]]
+    mine = [row for row in rows if row["method"] == method and filled_bins(row)]
+    mine.sort(key=lambda row: row["split"] != TEST)
+    return reliability_png(mine[0]) if mine else None
 
 
 def _rows(files: Mapping[str, MethodFiles], jobs: Sequence[TuneJob]) -> dict[str, int]:

@@ -91,6 +91,7 @@ def made_bundle(
     model_dir: Path,
     folder: Path,
     rows: tuple[np.ndarray, np.ndarray] = FEW_ROWS,
+    diagram: bytes | None = None,
     **changes: Any,
 ) -> Location:
     """A bundle with an adapter and a probe; of the record, what is changed."""
@@ -109,5 +110,5 @@ def made_bundle(
         for name, method in record.methods.items()
     }
     place = Location(str(folder / "bundle"))
-    save_bundle(place, record, files)
+    save_bundle(place, record, files, diagram)
     return place
