@@ -33,6 +33,7 @@ COMMANDS = {
     "report": Command("report", "one page of several runs and evaluations"),
     "ask": Command("ask", "asks a calibrated model: an answer, and how likely it is to be right"),
     "convert": Command("convert", "makes a bundle of an adapter that the paper's code saved"),
+    "publish": Command("publish", "puts a bundle and its labelled answers on the hub"),
     "doctor": Command("doctor", "whether this machine or cluster is fit for a run"),
     "prompts": Command("prompts", "what a model will read"),
 }

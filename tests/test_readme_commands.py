@@ -10,6 +10,7 @@ import pytest
 from jobs.ask import SHORT, AskConfig
 from jobs.convert import ConvertConfig
 from jobs.label import LabelConfig
+from jobs.publish import PublishConfig
 from raycalib.cli import pipeline_config, simple_config
 from raycalib.config import PipelineConfig
 from raycalib.recipes import recipe
@@ -33,7 +34,12 @@ DOCUMENTS = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs
 COMMANDS = {f"{document}: {' '.join(found)}": found for document in DOCUMENTS for found in commands(document)}
 
 
-OTHERS = {"label": (LabelConfig, {}), "ask": (AskConfig, SHORT), "convert": (ConvertConfig, {})}
+OTHERS = {
+    "label": (LabelConfig, {}),
+    "ask": (AskConfig, SHORT),
+    "convert": (ConvertConfig, {}),
+    "publish": (PublishConfig, {}),
+}
 OF_OTHERS = {
     f"{document}: {' '.join(found)}": found for document in DOCUMENTS for found in commands(document, tuple(OTHERS))
 }

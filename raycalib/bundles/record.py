@@ -82,12 +82,14 @@ class TrainedOn:
         grader: what called answers right or wrong.
         k_shot: whether they were given after examples.
         rows: labelled ones, by split.
+        labelled: the run's directory of them, below ``labelled/``; empty where it is not known.
     """
 
     source: str
     grader: str
     k_shot: bool
     rows: Mapping[str, int]
+    labelled: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

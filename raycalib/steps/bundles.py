@@ -159,6 +159,7 @@ def _bundle(
             grader=plain(config.judge.model or "judge") if config.grader == "judge" else config.grader,
             k_shot=bool(config.source.k_shot),
             rows=_rows(files, jobs),
+            labelled=jobs[0].labelled.name if jobs else "",
         ),
         versions={name: plain(version) for name, version in versions().items()},
         git_commit=git_commit(),
