@@ -47,7 +47,8 @@ class AskConfig:
     """Whom to ask, and what.
 
     Attributes:
-        bundle: directory of a bundle (BUNDLES/llama2-7b-oe below a run), an fsspec URI, or an id of the hub.
+        bundle: directory of a bundle (bundles/llama2-7b-oe below a run), an fsspec URI, an id of the hub, or an adapter
+            that the paper's authors released (paper:mistral:7b-instruct/oe).
         question: to ask; None reads questions from the keyboard or from standard input.
         answer: to the question, whose confidence is asked for in place of the model's own answer.
         choices: options of the question, for a bundle of multiple choice.
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str]) -> None:
     from raycalib.bundles.bundle import open_bundle
     from raycalib.bundles.thresholds import explain_lines
 
-    bundle = open_bundle(config.bundle)
+    bundle = open_bundle(config.bundle, config.base)
     if config.explain_threshold:
         print("\n".join(explain_lines(bundle, bundle.method(config.method), config.delta)))
     elif config.questions is not None:

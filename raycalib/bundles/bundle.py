@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from raycalib.bundles.layout import CALIBRATION_TENSORS, part_place
-from raycalib.bundles.record import RECORD, BundleRecord, read_record
+from raycalib.bundles.places import find_bundle_place
+from raycalib.bundles.record import BundleRecord, read_record
 from raycalib.errors import ConfigError, ModelError
 from raycalib.prompts import QUERY_VERSION
 from raycalib.storage import Location
@@ -59,18 +60,15 @@ class Bundle:
         return found
 
 
-def open_bundle(place: str) -> Bundle:
-    """The bundle at a place: a directory, an fsspec URI, or an id of the hub (``org/name``, ``org/name@revision``).
+def open_bundle(place: str, base: str | None = None) -> Bundle:
+    """The bundle at a place; see ``find_bundle_place``.
 
     Raises:
         ConfigError: there is none.
         ModelError: it is not what this raycalib can use.
         StorageError: it cannot be read.
     """
-    location = Location(place)
-    is_fetched = not location.exists(RECORD)
-    if is_fetched:
-        location = _fetched(place)
+    location, is_fetched = find_bundle_place(place, base)
     record = read_record(location)
     if record.query_version != QUERY_VERSION:
         raise ModelError(
@@ -78,29 +76,3 @@ def open_bundle(place: str) -> Bundle:
             f"{QUERY_VERSION}; use the raycalib that made it (versions in raycalib.json)"
         )
     return Bundle(location, record, is_fetched)
-
-
-def _fetched(place: str) -> Location:
-    """A bundle of the hub, in its cache: JSON, safetensors and the card alone.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    name, _, revision = place.partition("@")
-    if "://" in place or name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise ConfigError(
-            f"bundle: there is no {RECORD} in {place}; name a bundle's directory (runs/demo/bundles/llama2-7b-oe), "
-            "an fsspec URI, or an id of the hub (org/name)"
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        found = snapshot_download(name, revision=revision or None, allow_patterns=["*.json", "*.safetensors", "*.md"])
-    except (OSError, ValueError) as error:
-        cause = str(error).strip().split("\n")[0]
-        raise ConfigError(
-            f"bundle: {place} is neither a directory with a {RECORD} nor a bundle of the hub: {cause}"
-        ) from error
-    if not Location(found).exists(RECORD):
-        raise ConfigError(f"bundle: {place} of the hub has no {RECORD}, so raycalib did not make it; name another")
-    return Location(found)

@@ -83,7 +83,8 @@ class CalibratedModel:
         """The calibrated model of a bundle.
 
         Args:
-            place: a bundle's directory, an fsspec URI, or an id of the hub (``org/name``, ``org/name@revision``).
+            place: a bundle's directory, an fsspec URI, an id of the hub (``org/name``, ``org/name@revision``), or an
+                adapter of the paper's (``paper:mistral:7b-instruct/oe``).
             base: directory or hub id of the base model, where it is not where the bundle says.
             device: that computes; ``auto`` is a GPU where there is one.
             dtype: of the weights; ``auto`` is bfloat16 on a GPU and float32 on a CPU.
@@ -96,7 +97,12 @@ class CalibratedModel:
             StorageError: a file cannot be read.
         """
         return cls(
-            open_bundle(place), base=base, device=device, dtype=dtype, method=method, max_batch_tokens=max_batch_tokens
+            open_bundle(place, base),
+            base=base,
+            device=device,
+            dtype=dtype,
+            method=method,
+            max_batch_tokens=max_batch_tokens,
         )
 
     def _classifier(self) -> Probe | None:

@@ -103,7 +103,7 @@ def _cell(metric: object) -> str:
 def _use(record: BundleRecord, name: str) -> Sequence[str]:
     options = "" if record.style == "oe" else ', [["Paris", "Rome", "Lima"]]'
     base = record.base.path if record.base.where == "hub" else "BASE_DIRECTORY"
-    given = "" if record.base.where == "hub" else f', base="{base}"'
+    given = f', base="{base}"' if record.base.where == "local" else ""
     parts = [
         "## Use",
         "```python\nfrom raycalib import CalibratedModel\n\n"

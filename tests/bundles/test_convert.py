@@ -2,8 +2,11 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ from raycalib.lm.query_scoring import QueryScorer
 from raycalib.storage import Location
 from raycalib.tuning.probe import Probe
 from tests.bundles.bundles import TinyLlama, adapter_of
+from tests.bundles.hub_server import hub_server
 from tests.bundles.test_hostile import RAN, Harm
 
 QUESTIONS, ANSWERS = ["What is the capital of France?", "Why?"], ["Paris", "so"]
@@ -155,6 +159,35 @@ def test_what_is_something_else_is_refused_and_leaves_no_bundle(
         converted(released, tiny_model_dir, tmp_path / "bundle")
     assert not (tmp_path / "bundle" / "raycalib.json").exists()
     assert not (tmp_path / RAN).exists()
+
+
+def test_a_released_adapter_is_asked_by_its_name(released: Path, tiny_model_dir: Path, tmp_path: Path) -> None:
+    temperature_pt(released)
+    (here,) = converted(released, tiny_model_dir, tmp_path / "bundle").confidence(["Why?"], ["so"])
+    (released / "pytorch_model.bin").write_bytes(pickle.dumps(Harm()))
+    code = (
+        "import sys; from raycalib import CalibratedModel\n"
+        "model = CalibratedModel.from_pretrained('paper:mistral:7b-instruct/oe', base=sys.argv[1])\n"
+        "print(repr(model.confidence(['Why?'], ['so'])[0].p_correct))"
+    )
+    with hub_server() as hub:
+        files = {path.name: path.read_bytes() for path in released.iterdir()}
+        hub.repositories["model/calibration-tuning/Mistral-7B-Instruct-v0.2-ct-oe"] = files
+        environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+        for _ in range(2):
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(tiny_model_dir)],
+                cwd=tmp_path,
+                env=os.environ | environment | {"HF_HUB_OFFLINE": "0"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            assert float(done.stdout) == pytest.approx(here.p_correct, abs=1e-6)
+    (kept,) = (tmp_path / "home" / "raycalib").iterdir()
+    assert kept.name.startswith("calibration-tuning--Mistral-7B-Instruct-v0.2-ct-oe-")
+    assert not list((tmp_path / "home").rglob("pytorch_model.bin")), "nothing else is fetched"
 
 
 @pytest.mark.parametrize(
