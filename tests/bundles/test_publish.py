@@ -127,6 +127,17 @@ def test_a_dry_run_shows_all_and_sends_nothing(run: Path, capsys: pytest.Capture
     assert "# tiny-oe" in said
 
 
+def test_a_base_that_is_named_by_its_directory_bears_its_name_alone(
+    run: Path, tiny_model_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = json.loads((run / "bundles" / "tiny-oe" / "raycalib.json").read_text())["base"]
+    edit_record(run, base=base | {"name": str(tiny_model_dir)})
+    main(["--run", str(run), "--combo", f"{tiny_model_dir}/oe", "--to", "org/tiny-oe", "--dry-run"])
+    said = capsys.readouterr().out
+    assert "an answer of **tiny-model**" in said
+    assert str(tiny_model_dir) not in said
+
+
 def test_without_a_token_or_where_it_is_refused_nothing_is_said_of_it(run: Path, hub: Hub) -> None:
     assert "publish: no token: export HF_TOKEN" in published(run, hub, code=2)
     assert not hub.repositories
