@@ -1,15 +1,17 @@
 """Which answers to keep: what a bundle's calibration rows say of a confidence, and what a threshold promises."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 import math
 
 import numpy as np
 
 from raycalib.bundles.bundle import Bundle
-from raycalib.bundles.record import RECORD, Certificate
-from raycalib.errors import ConfigError, StorageError
+from raycalib.bundles.record import RECORD, Certificate, MethodRecord, read_record
+from raycalib.errors import ConfigError, ModelError, StorageError
 from raycalib.metrics import certified_threshold
 from raycalib.metrics.risk_control import STARTS
+from raycalib.storage import Location
 
 LIKE_THIS, SHARE_LIKE_THIS = 50, 5
 """Calibration answers of the nearest confidence that an answer is compared with: so many, a fifth of all at most."""
@@ -91,6 +93,25 @@ def keep_certificate(bundle: Bundle, certificate: Certificate) -> bool:
     except StorageError:
         return False
     return True
+
+
+def kept_certificates(place: Location, methods: Mapping[str, MethodRecord]) -> list[Certificate]:
+    """The certificates of a bundle that lies at a place, and is to be written anew with these methods.
+
+    Those of methods that are calibrated on the same rows as before hold on; where there is no bundle there are none.
+    """
+    try:
+        before = read_record(place) if place.exists(RECORD) else None
+    except (ModelError, StorageError):
+        before = None
+    if before is None:
+        return []
+    same = {
+        name
+        for name, method in methods.items()
+        if name in before.methods and before.methods[name].calibration == method.calibration
+    }
+    return [each for each in before.certificates if each.method in same]
 
 
 def promise(certificate: Certificate) -> str:

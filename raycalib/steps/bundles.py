@@ -15,6 +15,7 @@ from raycalib.bundles.record import (
     TrainedOn,
 )
 from raycalib.bundles.save import MethodFiles, is_saved, save_bundle
+from raycalib.bundles.thresholds import kept_certificates
 from raycalib.errors import RaycalibError
 from raycalib.evaluation.methods import LORA, LORA_PROMPT, PROBE, WITH_TEMPERATURE
 from raycalib.hashing import stable_hash
@@ -161,6 +162,7 @@ def _bundle(
             rows=_rows(files, jobs),
             labelled=jobs[0].labelled.name if jobs else "",
         ),
+        certificates=kept_certificates(place, methods),
         versions={name: plain(version) for name, version in versions().items()},
         git_commit=git_commit(),
     )

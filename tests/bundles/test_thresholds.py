@@ -1,5 +1,6 @@
 """Certificates and what is said of a confidence, on calibration rows written out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,17 @@ from raycalib.bundles.answer import Answer
 from raycalib.bundles.bundle import Bundle, open_bundle
 from raycalib.bundles.record import read_record
 from raycalib.bundles.spoken import spoken
-from raycalib.bundles.thresholds import CalibrationRows, calibration_rows, certify, explain_lines, keep_certificate
+from raycalib.bundles.thresholds import (
+    CalibrationRows,
+    calibration_rows,
+    certify,
+    explain_lines,
+    keep_certificate,
+    kept_certificates,
+)
 from raycalib.errors import ConfigError
 from raycalib.metrics import certified_threshold
+from raycalib.storage import Location
 from tests.bundles.bundles import TEMPERATURE, TinyLlama, calibrated, made_bundle
 
 SURE = np.linspace(4, -4, 400)
@@ -38,6 +47,19 @@ def test_a_certificate_is_of_the_calibrated_rows_and_is_kept(bundle: Bundle) -> 
     other = certify(again, "lora_prompt", 0.2)
     assert keep_certificate(again, other)
     assert list(read_record(bundle.place).certificates) == [found, other]
+
+
+def test_certificates_hold_on_where_a_bundle_is_written_anew_on_the_same_rows(bundle: Bundle, tmp_path: Path) -> None:
+    found = certify(bundle, "probe", 0.1)
+    assert keep_certificate(bundle, found)
+    methods = bundle.record.methods
+    assert kept_certificates(bundle.place, methods) == [found]
+    assert kept_certificates(bundle.place, {"lora_prompt": methods["lora_prompt"]}) == []
+    others = replace(methods["probe"], calibration=replace(methods["probe"].calibration, n=41))
+    assert kept_certificates(bundle.place, {"probe": others}) == []
+    assert kept_certificates(Location(str(tmp_path / "none")), methods) == []
+    (bundle.place.local_path / "raycalib.json").write_text("{")
+    assert kept_certificates(bundle.place, methods) == []
 
 
 def test_the_hubs_cache_is_not_written_to(bundle: Bundle) -> None:
