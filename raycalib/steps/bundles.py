@@ -73,7 +73,7 @@ def bundles(
         except RaycalibError as error:
             run.failures.add(combo, error, method="bundle")
     if made:
-        say(f"Bundles, to ask by jobs/ask.py --bundle: {', '.join(place.uri for place in made.values())}")
+        say(f"Bundles: {(run.out / FOLDER).uri}")
     return made
 
 

@@ -41,6 +41,7 @@ STAY = [
     rf"({METHODS})( +\d\.\d{{3}}\*?| +–){{4}}|{OPTIONS} +–( +\d\.\d{{3}}\*?){{2}}",
     r"ECE \(lower is better\) and AUROC \(higher\); \* the best of a combo\.",
     r"llama2:7b (oe|choice), family rate \+ temperature: not fitted: T ended at its upper bound \(403\): .*",
+    r"Bundles: /\S+/bundles",
     r"Finished in \d+ s\.",
     r"Report: /\S+/report/index\.html",
 ]
