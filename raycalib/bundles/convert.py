@@ -1,6 +1,7 @@
 """Makes a bundle of an adapter that the paper's code saved, with the temperature and classifier beside it."""
 
 from dataclasses import dataclass
+import hashlib
 import math
 from tempfile import TemporaryDirectory
 
@@ -68,7 +69,7 @@ def convert(wanted: Conversion, out: Location) -> Location:
     classifier = find_file(wanted.adapter, CLASSIFIERS)
     method = LORA if classifier else LORA_PROMPT
     key = stable_hash(
-        "converted", stable_hash(content.config.decode("utf-8", "replace"), len(content.weights)), wanted.style,
+        "converted", *(hashlib.sha256(part).hexdigest() for part in content), wanted.style,
         wanted.base.fingerprint(), None if temperature is None else temperature.log_temperature, classifier,
     )  # fmt: skip
     none = np.zeros(0)

@@ -10,13 +10,11 @@ from typing import Any
 
 from raycalib.bundles.bundle import Bundle
 from raycalib.bundles.card import CARD, DIAGRAM, model_card
-from raycalib.bundles.layout import HELD
+from raycalib.bundles.layout import part_files
 from raycalib.bundles.record import RECORD, BaseRecord
 from raycalib.errors import ConfigError, RaycalibError, StorageError
-from raycalib.lm.adapter_files import ADAPTER_FILES
 from raycalib.storage import Location, read_manifest
 
-KEPT = (".json", ".safetensors")
 DATA_CARD = """---
 license: {licence}
 tags: [calibration, confidence, raycalib]
@@ -137,14 +135,9 @@ def _bundle_folder(publication: Publication, folder: Path) -> Path:
     """The bundle's own files alone, without paths of this machine."""
     bundle = publication.bundle
     record = replace(bundle.record, base=of_no_machine(bundle.record.base))
-    names = [
-        name
-        for name in bundle.place.sizes()
-        if name in (*ADAPTER_FILES, DIAGRAM) or (name.split("/")[0] in HELD and name.endswith(KEPT))
-    ]
-    for name in names:
+    has_diagram = bundle.place.exists(DIAGRAM)
+    for name in [*part_files(bundle.place, record.methods), *([DIAGRAM] if has_diagram else [])]:
         _write(folder / name, bundle.place.read_bytes(name))
-    has_diagram = DIAGRAM in names
     card = model_card(record, publication.to, has_diagram=has_diagram, licence=publication.licence)
     _write(folder / CARD, card.encode())
     Location(str(folder)).write_json(RECORD, record.as_json())

@@ -6,6 +6,8 @@ from typing import Any
 
 from raycalib.bundles.base import base_source
 from raycalib.bundles.bundle import Bundle
+from raycalib.bundles.layout import part_files
+from raycalib.bundles.record import RECORD
 from raycalib.bundles.thresholds import kept
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS
 from raycalib.lm.names import DtypeName
@@ -71,7 +73,7 @@ def ask_file(asked: AskedFile) -> Location:
     if dtype == "auto":
         dtype = "bfloat16" if asked.ray.on_gpu else "float32"
     config = ToldConfig(
-        bundle=bundle.place.absolute().uri,
+        bundle=_within(out, bundle).uri,
         method=asked.method,
         base=asked.base,
         use_gpu=asked.ray.on_gpu,
@@ -102,6 +104,16 @@ def ask_file(asked: AskedFile) -> Location:
         cluster.close()
     _write(told, out, asked.threshold)
     return out
+
+
+def _within(out: Location, bundle: Bundle) -> Location:
+    """The bundle's files below the run's directory, which all nodes see; the driver's disk or cache they may not."""
+    place = out / "bundle" / bundle.record.key
+    if not place.exists(RECORD):
+        for name in part_files(bundle.place, bundle.record.methods):
+            place.write_bytes(name, bundle.place.read_bytes(name))
+        place.write_json(RECORD, bundle.record.as_json())
+    return place
 
 
 def _write(told: StageOutput, out: Location, threshold: float | None) -> None:

@@ -90,6 +90,20 @@ def test_it_is_as_sure_as_it_was(
     assert not [name for name in files if not name.endswith((".json", ".safetensors", ".md"))]
 
 
+def test_other_weights_of_the_same_size_are_another_bundle(
+    released: Path, tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    temperature_pt(released)
+    first = converted(released, tiny_model_dir, tmp_path / "first").bundle.record.key
+    again = converted(released, tiny_model_dir, tmp_path / "again").bundle.record.key
+    other = adapter_of(tiny_llama[0], tmp_path / "other", seed=1).local_path
+    temperature_pt(other)
+    third = converted(other, tiny_model_dir, tmp_path / "third").bundle.record.key
+    fourth = converted(adapter_of(tiny_llama[0], other, seed=2).local_path, tiny_model_dir, tmp_path / "fourth")
+    assert first == again
+    assert len({first, third, fourth.bundle.record.key}) == 3
+
+
 def test_a_classifier_comes_with_its_adapter(
     released: Path, tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
 ) -> None:

@@ -195,6 +195,10 @@ def test_a_file_is_answered_as_one_by_one_and_again_at_once(bundle: Location, tm
         assert row["p_correct"] == (None if answer.p_correct is None else pytest.approx(answer.p_correct, abs=1e-6))
     assert [row["reason"] for row in found[5:]] == ["'question' is empty", found[6]["reason"]]
     assert found[6]["reason"].startswith("is not JSON")
+    (place,) = (out / "bundle").iterdir()
+    assert (place / "adapter_model.safetensors").read_bytes() == bundle.read_bytes("adapter_model.safetensors"), (
+        "nodes read it where they all see it"
+    )
     again = run("--min-confidence", "0.5")
     assert "(finished before)" in again
     assert "starting a local Ray" not in again
