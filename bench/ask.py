@@ -2,7 +2,8 @@
 
 python bench/ask.py --bundle runs/demo/bundles/llama2-7b-oe        # a bundle of make demo
 
-The first is the whole command, imports and loading among it, from return to its line (median of five). Then 200
+The first is the whole command, imports and loading among it, from return to its line (median of five), in turn with the
+same by plain transformers and PEFT: load, generate, read the query once. Then 200
 questions go in one call through the plain generator (answers alone) and through the calibrated model (answers, each of
 which it is asked about): the second reads each text once more with its query. Ends with one line of JSON.
 """
@@ -16,11 +17,34 @@ import sys
 import time
 
 from raycalib import CalibratedModel
+from raycalib.bundles.base import base_source
+from raycalib.bundles.bundle import open_bundle
 from raycalib.lm.generation import GenerationRequest, GreedyGenerator
 from raycalib.sources.facts.questions import fact_questions
 
 ROOT = Path(__file__).parents[1]
 GOAL_S, N_QUESTIONS, REPEATS = 6.0, 200, 5
+
+
+PLAIN = """
+import sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from peft import PeftModel
+base, bundle = sys.argv[1:]
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), bundle).eval()
+text = "Question: What is the capital of France?\\nAnswer:"
+with torch.inference_mode():
+    with model.disable_adapter():
+        done = model.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=4, do_sample=False)
+    model(done).logits[0, -1].softmax(-1)
+"""
+
+
+def plain_s(base: str, bundle: str) -> float:
+    return seconds_of(
+        lambda: subprocess.run([sys.executable, "-c", PLAIN, base, bundle], capture_output=True, check=True)
+    )
 
 
 def first_answer_s(bundle: str) -> float:
@@ -50,8 +74,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", default="runs/demo/bundles/llama2-7b-oe")
     bundle = str(Path(parser.parse_args().bundle).absolute())
-    first = [first_answer_s(bundle) for _ in range(REPEATS)]
-    print(f"first answer: {', '.join(f'{each:.1f}' for each in first)} s", file=sys.stderr)
+    base = base_source(open_bundle(bundle).record.base).path
+    pairs = [(first_answer_s(bundle), plain_s(base, bundle)) for _ in range(REPEATS)]
+    first, plainly = [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
+    for name, seconds in (("first answer", first), ("by plain transformers and PEFT", plainly)):
+        print(f"{name}: {', '.join(f'{each:.1f}' for each in seconds)} s", file=sys.stderr)
     model = CalibratedModel.from_pretrained(bundle)
     rows = fact_questions("oe", "test", 137, N_QUESTIONS)
     questions = [row["context"].removeprefix("Question: ") for row in rows]
@@ -71,6 +98,8 @@ def main() -> None:
     values = {
         "bench": "ask",
         "first_answer_s": round(median(first), 2),
+        "plain_s": round(median(plainly), 2),
+        "first_to_plain": round(median(first) / median(plainly), 2),
         "goal_s": GOAL_S,
         "goal_met": median(first) <= GOAL_S,
         "questions": N_QUESTIONS,
