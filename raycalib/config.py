@@ -1,11 +1,11 @@
 """The configuration of a whole run."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from raycalib.addresses import secret_problems
 from raycalib.errors import ConfigError
-from raycalib.evaluation.methods import BASELINES, LORA, LORA_PROMPT, TRAINED
+from raycalib.evaluation.methods import BASELINES, COMBINED, LORA, LORA_PROMPT, TRAINED
 from raycalib.judging import GRADERS, GraderName
 from raycalib.judging.settings import JudgeSettings
 from raycalib.lm.engines.settings import EngineSettings
@@ -14,12 +14,15 @@ from raycalib.records import PROMPT_STYLES
 from raycalib.sources import SourceSettings, evaluation_sets
 from raycalib.sources.parts import parse_query_header
 from raycalib.stages.settings import RaySettings
+from raycalib.tuning.combined import FEWEST_SIGNALS
 from raycalib.tuning.plan_settings import PlanSettings
 from raycalib.tuning.settings import ProbeSettings, TuningSettings
 
-METHODS = (*BASELINES, *TRAINED)
-DEFAULT_METHODS = tuple(method for method in METHODS if method != LORA)
-"""LoRA without the prompt costs a second tuning and is on request."""
+Scaling = Literal["temperature", "platt"]
+SCALINGS = get_args(Scaling)
+METHODS = (*BASELINES, *TRAINED, COMBINED)
+DEFAULT_METHODS = tuple(method for method in METHODS if method not in (LORA, COMBINED))
+"""LoRA without the prompt costs a second tuning, combined half of the calibration rows: both are on request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,9 @@ class PipelineConfig:
         styles: prompt styles: ``oe`` (open-ended), ``choice`` (lettered options).
         skip: combos to leave out, as ``llama2:13b/oe``; ``llama2:13b`` leaves out all of a model's.
         methods: what gives answers a confidence; each is also shown with a temperature fitted on ``val_calibrate``.
+            ``combined`` weighs what the tuned ones say together; its weights take one half of ``val_calibrate``.
+        scaling: what is fitted on ``val_calibrate`` for a bundle's confidences: ``temperature``, or ``platt``, a
+            temperature and a shift, for where the share of right answers is another; tables then show both.
         source: the dataset: what is trained and validated on, and where it has test rows of its own, evaluated on.
         evaluation_sets: what is evaluated on beside: ``mmlu``, ``mmlu_pro``, ``arc:500``, ``file:PATH``,
             ``hub:ORG/NAME``; where ``test`` or ``heldout_families`` of the dataset itself is named (``test:100``),
@@ -83,6 +89,7 @@ class PipelineConfig:
     styles: tuple[str, ...] = PROMPT_STYLES
     skip: tuple[str, ...] = ()
     methods: tuple[str, ...] = DEFAULT_METHODS
+    scaling: Scaling = "temperature"
     source: SourceSettings = field(default_factory=SourceSettings)
     evaluation_sets: tuple[str, ...] = ()
     query_header: tuple[str, ...] = ("none",)
@@ -119,10 +126,13 @@ class PipelineConfig:
 
     def __post_init__(self) -> None:
         problems = _unknown("styles", self.styles, PROMPT_STYLES) + _unknown("methods", self.methods, METHODS)
+        problems += _combined_problems(self.methods, len(self.adapters) + len(self.probes))
         if not self.models:
             problems.append("models: at least one is needed")
         if "" in self.models or len(set(self.models)) < len(self.models):
             problems.append(f"models: {', '.join(self.models)!r} has an empty or repeated name; name each once")
+        if self.scaling not in SCALINGS:
+            problems.append(f"scaling: {self.scaling!r} is unknown; allowed: {', '.join(SCALINGS)}")
         if self.dtype not in DTYPES:
             problems.append(f"dtype: {self.dtype!r} is unknown; allowed: {', '.join(DTYPES)}")
         if self.grader not in GRADERS:
@@ -166,6 +176,12 @@ class PipelineConfig:
         problems += secret_problems(self)
         if problems:
             raise ConfigError("; ".join(problems))
+
+
+def _combined_problems(methods: tuple[str, ...], n_given: int) -> list[str]:
+    if COMBINED not in methods or len(set(methods) & set(TRAINED)) + n_given >= FEWEST_SIGNALS:
+        return []
+    return [f"methods: combined is made of {FEWEST_SIGNALS} tuned ones at least; name more of {', '.join(TRAINED)}"]
 
 
 def _skip_problems(skip: tuple[str, ...], models: tuple[str, ...], styles: tuple[str, ...]) -> list[str]:

@@ -23,8 +23,14 @@ from raycalib.tuning.settings import TuningSettings
             ("magic",),
             "methods: 'magic' is unknown; allowed: zero_shot_query, answer_likelihood, option_likelihood, "
             "family_rate, lora_prompt, lora, "
-            "probe",
+            "probe, combined",
         ),
+        (
+            "methods",
+            ("probe", "combined"),
+            "methods: combined is made of 2 tuned ones at least; name more of lora_prompt, lora, probe",
+        ),
+        ("scaling", "isotonic", "scaling: 'isotonic' is unknown; allowed: temperature, platt"),
         ("grader", "fuzzy", "grader: 'fuzzy' is unknown; allowed: exact, contains, substring, judge"),
         ("max_new_tokens", 0, "max_new_tokens: 0 is not allowed; at least 1"),
         (
@@ -44,6 +50,11 @@ def test_a_wrong_value_names_field_value_and_what_is_allowed(field: str, value: 
     with pytest.raises(ConfigError) as raised:
         PipelineConfig(**{field: value})
     assert str(raised.value) == message
+
+
+def test_adapters_and_probes_that_are_given_may_be_combined() -> None:
+    config = PipelineConfig(methods=("combined",), adapters=("a",), probes=("b",))
+    assert config.methods == ("combined",)
 
 
 def test_sharding_over_one_worker_is_refused() -> None:

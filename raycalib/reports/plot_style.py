@@ -7,11 +7,13 @@ from typing import Any
 
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
+    COMBINED,
     FAMILY_RATE,
     LORA,
     LORA_PROMPT,
     OPTION_LIKELIHOOD,
     PROBE,
+    WITH_PLATT,
     ZERO_SHOT_QUERY,
     temperature_of,
     untempered,
@@ -28,6 +30,7 @@ METHOD_COLOURS = {
     LORA_PROMPT: "#1f83c9",
     LORA: "#7e57c2",
     PROBE: "#009e73",
+    COMBINED: "#b5446e",
 }
 METHOD_MARKERS = {
     ZERO_SHOT_QUERY: "s",
@@ -37,9 +40,10 @@ METHOD_MARKERS = {
     LORA_PROMPT: "o",
     LORA: "v",
     PROBE: "^",
+    COMBINED: "h",
 }
 GIVEN_COLOURS = ("#cc79a7", "#56b4e9", "#b5a300", "#e05263", "#17a2a2", "#b39ddb", "#7a9e00", "#a0522d")
-GIVEN_MARKERS = ("P", "*", "<", ">", "p", "h", "8")
+GIVEN_MARKERS = ("P", "*", "<", ">", "p", "H", "8")
 INK = "#010203"  # replaced by currentColor
 PIXELS_PER_INCH = 111
 
@@ -81,8 +85,9 @@ class MethodStyles:
         return METHOD_COLOURS.get(base) or GIVEN_COLOURS[self._given.get(base, 0) % len(GIVEN_COLOURS)]
 
     def line(self, method: str) -> dict[str, Any]:
-        """Colour and dashes of the method's line: dashed with a temperature, dotted for what looks at no answer."""
-        dashes = "--" if temperature_of(method) else ":" if method == FAMILY_RATE else "-"
+        """Colour and dashes of the line: dashed with a temperature, broken twice with Platt, dotted for a rate."""
+        plain = ":" if method == FAMILY_RATE else "-"
+        dashes = {"": plain, WITH_PLATT: "-."}.get(temperature_of(method), "--")
         return {"color": self.colour(method), "linestyle": dashes}
 
     def marker(self, method: str) -> dict[str, Any]:

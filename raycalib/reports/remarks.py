@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from raycalib.evaluation.methods import BASELINES, PROBE, WITH_TEMPERATURE, temperature_of
+from raycalib.evaluation.methods import BASELINES, PROBE, WITH_PLATT, WITH_TEMPERATURE, temperature_of
 from raycalib.reports.evaluation_sets import in_every_set, main_sets
 from raycalib.reports.figures import (
     DIGITS,
@@ -55,7 +55,7 @@ def _tuned(rows: Mapping[str, Row]) -> list[str]:
 def _wins(rows: Mapping[str, Row], tuned: str) -> list[str]:
     """Returns a clause per baseline that beats the tuned method: higher AUROC, lower ECE."""
     clauses = _beaten(rows, "auroc", tuned, "")
-    for temperature in ("", WITH_TEMPERATURE):
+    for temperature in ("", WITH_TEMPERATURE, WITH_PLATT):
         clauses += _beaten(rows, "ece", tuned, temperature)
     return clauses
 

@@ -5,12 +5,14 @@ from typing import Final
 
 from raycalib.evaluation.methods import (
     ANSWER_LIKELIHOOD,
+    COMBINED,
     FAMILY_RATE,
     LORA,
     LORA_PROMPT,
     OPTION_LIKELIHOOD,
     PROBE,
     WITH_GIVEN_TEMPERATURE,
+    WITH_PLATT,
     WITH_TEMPERATURE,
     ZERO_SHOT_QUERY,
     temperature_of,
@@ -30,6 +32,7 @@ METHOD_NAMES = {
     LORA_PROMPT: "LoRA + Prompt",
     LORA: "LoRA",
     PROBE: "probe",
+    COMBINED: "combined",
 }
 """Names of the methods without a temperature, in the order of every table and legend: baselines first.
 
@@ -39,7 +42,12 @@ A method with a temperature stands directly after its own without: what the temp
 BRIEF_NAMES = {ZERO_SHOT_QUERY: "zero-shot", ANSWER_LIKELIHOOD: "answer likel.", OPTION_LIKELIHOOD: "option likel."}
 """Where the name and what is said of a temperature do not fit into a table's first column."""
 
-TEMPERATURES: Final = {"": "", WITH_TEMPERATURE: " + temperature", WITH_GIVEN_TEMPERATURE: " + given temperature"}
+TEMPERATURES: Final = {
+    "": "",
+    WITH_TEMPERATURE: " + temperature",
+    WITH_PLATT: " + Platt",
+    WITH_GIVEN_TEMPERATURE: " + given temperature",
+}
 
 SPLIT_TITLES = {
     "test": "Test: new questions of the kinds seen in tuning",

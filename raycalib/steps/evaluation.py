@@ -112,7 +112,9 @@ def _fit(
     calibration = _rows(learned, all_scored, known[0]) if known else None
     training = calibration if known and known[0].set == run.training.name else None
     methods = all_methods(run, combo, given, known[0].set if known else "", probe)
-    fitted = fit(combo, methods, calibration, training, run.config.probe, run.config.seed, run.out)
+    config = run.config
+    with_platt = config.scaling == "platt"
+    fitted = fit(combo, methods, calibration, training, config.probe, config.seed, run.out, with_platt=with_platt)
     run.keep(fitted.output)
     return fitted
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from raycalib.evaluation.methods import WITH_TEMPERATURE
+from raycalib.evaluation.methods import WITH_PLATT, WITH_TEMPERATURE
 from raycalib.stages.lines.progress import say
 from raycalib.stages.output import StageOutput
 from raycalib.steps.evaluation import Evaluation
@@ -31,7 +31,7 @@ def record_of(evaluation: Evaluation, figured: StageOutput) -> dict[str, Any]:
     """A combo's evaluation on one set as plain values; directories are named from the run's."""
     manifest, fitted = evaluation.output.manifest, evaluation.fitted.output.manifest
     told = {name: reason for name, reason in evaluation.failed.items() if name in manifest.details["holes"]}
-    told |= {name + WITH_TEMPERATURE: reason for name, reason in told.items()}
+    told |= {name + end: reason for name, reason in told.items() for end in (WITH_TEMPERATURE, WITH_PLATT)}
     return {
         "model": evaluation.combo.model.name,
         "style": evaluation.combo.style,
@@ -42,7 +42,7 @@ def record_of(evaluation: Evaluation, figured: StageOutput) -> dict[str, Any]:
         "holes": {name: told.get(name, reason) for name, reason in manifest.details["holes"].items()},
         "rows": evaluation.rows,
         "finished": manifest.finished,
-        "temperatures": fitted.details["temperatures"],
+        "temperatures": fitted.details["temperatures"] + fitted.details.get("platts", []),
         "trainings": list(evaluation.trainings),
         "notes": list(evaluation.notes),
     }

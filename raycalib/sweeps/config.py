@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from raycalib.config import PipelineConfig, is_skipped
 from raycalib.errors import ConfigError
-from raycalib.evaluation.methods import BASELINES, PROBE, TUNED
+from raycalib.evaluation.methods import BASELINES, COMBINED, PROBE, TUNED
 from raycalib.plans.gpu_prices import price_of
 from raycalib.sweeps.axes import Axis, parse_axes
 from raycalib.sweeps.cells import Cell, grid, matching_combos, sample
@@ -31,8 +31,9 @@ class SweepConfig(PipelineConfig):
         tuned = [method for method in TUNED if any(cell.settings.method == method for cell in cells)]
         probes = any(cell.is_probe for cell in cells)
         untuned = [method for method in (*BASELINES, PROBE) if method in self.methods or (method == PROBE and probes)]
+        combined = [COMBINED] if COMBINED in self.methods else []
         values = {each.name: getattr(self, each.name) for each in fields(PipelineConfig)}
-        return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned)})
+        return PipelineConfig(**values | {"skip": (*self.skip, *left_out), "methods": (*untuned, *tuned, *combined)})
 
 
 def all_combos(config: PipelineConfig) -> list[str]:

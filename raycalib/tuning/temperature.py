@@ -1,5 +1,6 @@
 """Temperature scaling: one scalar that makes a query's confidence true on average."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
@@ -76,15 +77,8 @@ def fit_temperature(margin: np.ndarray, labels: np.ndarray) -> Temperature:
 
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2.
     """
-    margins, shape = torch.as_tensor(np.asarray(margin, dtype=np.float64)), np.shape(labels)
-    if margins.ndim != 1 or tuple(margins.shape) != shape or not len(margins):
-        raise DataError(
-            f"temperature: expected two equally long, non-empty vectors, got {tuple(margins.shape)} and {shape}"
-        )
-    if not bool(torch.isfinite(margins).all()):
-        raise DataError("temperature: a margin is not finite; leave unscored rows out")
-    signs = torch.as_tensor(2.0 * check_labels(labels, "temperature: labels") - 1)
-    toward_label = margins * signs
+    margins, rights = checked_margins(margin, labels)
+    toward_label = margins * (2.0 * rights - 1)
     best = _best_log_temperature(toward_label)
     return Temperature(
         log_temperature=best,
@@ -92,6 +86,22 @@ def fit_temperature(margin: np.ndarray, labels: np.ndarray) -> Temperature:
         nll_before=_nll(toward_label, 0.0),
         nll_after=_nll(toward_label, best),
     )
+
+
+def checked_margins(margin: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) log-odds and (n,) labels in float64, n above 0.
+
+    Raises:
+        DataError: see ``fit_temperature``.
+    """
+    margins, shape = torch.as_tensor(np.asarray(margin, dtype=np.float64)), np.shape(labels)
+    if margins.ndim != 1 or tuple(margins.shape) != shape or not len(margins):
+        raise DataError(
+            f"temperature: expected two equally long, non-empty vectors, got {tuple(margins.shape)} and {shape}"
+        )
+    if not bool(torch.isfinite(margins).all()):
+        raise DataError("temperature: a margin is not finite; leave unscored rows out")
+    return margins, torch.as_tensor(1.0 * check_labels(labels, "temperature: labels"))
 
 
 def _nll(toward_label: torch.Tensor, log_temperature: float) -> float:
@@ -109,12 +119,17 @@ def _best_log_temperature(toward_label: torch.Tensor) -> float:
         slope = torch.dot(toward_label, torch.sigmoid(toward_label * -math.exp(-log_temperature)))
         return slope.item() >= 0
 
-    low, high = -LOG_TEMPERATURE_LIMIT, LOG_TEMPERATURE_LIMIT
+    return halved(too_high, LOG_TEMPERATURE_LIMIT, HALVINGS)
+
+
+def halved(too_high: Callable[[float], bool], limit: float, halvings: int) -> float:
+    """Where a value begins to be too high, between -limit and limit; a limit where it begins beyond."""
+    low, high = -limit, limit
     if too_high(low):
         return low
     if not too_high(high):
         return high
-    for _ in range(HALVINGS):
+    for _ in range(halvings):
         middle = (low + high) / 2
         low, high = (low, middle) if too_high(middle) else (middle, high)
     return (low + high) / 2

@@ -1,17 +1,21 @@
-"""Saved temperatures: the scalar as safetensors, what it was fitted on as JSON."""
+"""Saved temperatures: the scalar as safetensors, what it was fitted on, and a shift beside it, as JSON."""
 
+from dataclasses import asdict
 import math
 
 import torch
 
 from raycalib.errors import ModelError
 from raycalib.storage import Location
+from raycalib.tuning.platt import SHIFT_LIMIT, Platt
 from raycalib.tuning.temperature import LOG_TEMPERATURE_LIMIT, Temperature
 from raycalib.tuning.tensor_files import check_tensors, read_tensors, write_tensors
 
 TEMPERATURE_TENSORS, TEMPERATURE_RECORD = "temperature.safetensors", "temperature.json"
 LOG_TEMPERATURE = "log_temperature"
 RECORDED = ("n", "nll_before", "nll_after")
+SHIFT = "shift"
+"""Only of Platt scaling."""
 
 
 def save_temperature(place: Location, temperature: Temperature) -> None:
@@ -23,11 +27,12 @@ def save_temperature(place: Location, temperature: Temperature) -> None:
     scalar = torch.tensor(temperature.log_temperature, dtype=torch.float64)
     write_tensors(place, TEMPERATURE_TENSORS, {LOG_TEMPERATURE: scalar})
     recorded = {name: _known(getattr(temperature, name)) for name in RECORDED}
-    place.write_json(TEMPERATURE_RECORD, recorded | {"temperature": temperature.value})
+    shift = {SHIFT: temperature.shift} if isinstance(temperature, Platt) else {}
+    place.write_json(TEMPERATURE_RECORD, recorded | {"temperature": temperature.value} | shift)
 
 
 def load_temperature(place: Location) -> Temperature:
-    """A saved temperature, the same to the last bit.
+    """A saved temperature, or Platt scaling, the same to the last bit.
 
     Raises:
         StorageError: a file cannot be read.
@@ -53,7 +58,17 @@ def load_temperature(place: Location) -> Temperature:
         raise ModelError(
             f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: {error}; copy it again"
         ) from error
-    return Temperature(log_temperature=log_temperature, n=int(n), nll_before=before, nll_after=after)
+    found = Temperature(log_temperature=log_temperature, n=int(n), nll_before=before, nll_after=after)
+    return found if SHIFT not in recorded else Platt(**asdict(found), shift=_shift(recorded[SHIFT], place))
+
+
+def _shift(value: object, place: Location) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= SHIFT_LIMIT:
+        raise ModelError(
+            f"{(place / TEMPERATURE_RECORD).uri} does not describe a temperature: {SHIFT} is {value!r}, allowed: "
+            f"-{SHIFT_LIMIT} to {SHIFT_LIMIT}"
+        )
+    return float(value)
 
 
 def _known(value: float) -> float | None:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from raycalib.evaluation.methods import BASELINES, TRAINED, WITH_TEMPERATURE
+from raycalib.evaluation.methods import BASELINES, COMBINED, TRAINED, WITH_TEMPERATURE
 
-EVERY_METHOD = [method + end for method in (*BASELINES, *TRAINED) for end in ("", WITH_TEMPERATURE)]
+EVERY_METHOD = [method + end for method in (*BASELINES, *TRAINED, COMBINED) for end in ("", WITH_TEMPERATURE)]
 GIVEN = [
     "lora_prompt (from mistral:7b choice)",
     "adapter mine",

@@ -155,3 +155,13 @@ def test_same_report_same_page(small_report: dict[str, Any]) -> None:
 def test_a_report_without_title_is_refused() -> None:
     with pytest.raises(DataError, match="title"):
         render_page({"summary": []})
+
+
+def test_platt_scaling_has_its_shift_in_the_table_and_no_other_page_has_the_column() -> None:
+    row = {"model": "m", "style": "oe", "method": "probe+temperature", "n": 90, "temperature": 1.5}
+    platt = {**row, "method": "probe+platt", "shift": -0.25}
+    section = render_page({"title": "t", "temperatures": [row, platt]}).split('id="temperatures"')[1]
+    table = section[: section.index("</table>")]
+    assert re.findall(r">(probe[^<]*)<", table) == ["probe + temperature", "probe + Platt"]
+    assert table.count(">-0.250<") == table.count(">shift<") == 1
+    assert "shift" not in render_page({"title": "t", "temperatures": [row]})

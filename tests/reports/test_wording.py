@@ -1,4 +1,4 @@
-from raycalib.evaluation.methods import WITH_TEMPERATURE
+from raycalib.evaluation.methods import WITH_PLATT, WITH_TEMPERATURE
 from raycalib.reports.wording import (
     METHOD_NAMES,
     in_order,
@@ -23,9 +23,9 @@ def test_names_from_data_steer_nothing() -> None:
 
 
 def test_every_method_has_a_short_name_of_21_columns_also_with_a_temperature() -> None:
-    names = [short_name(method + end) for method in METHOD_NAMES for end in ("", WITH_TEMPERATURE)]
+    names = [short_name(method + end) for method in METHOD_NAMES for end in ("", WITH_TEMPERATURE, WITH_PLATT)]
     assert max(map(len, names)) == 21
-    assert len(set(names)) == 14
+    assert len(set(names)) == 24
 
 
 def test_given_methods_keep_their_names_and_say_what_they_are() -> None:

@@ -73,12 +73,17 @@ def set_rows(place: Location, name: str, rows: Sequence[Row]) -> SetRows:
 
 
 def evaluated(
-    place: Location, rows: Sequence[Row], names: Sequence[str], probe: ProbeSettings, seed: int = 1
+    place: Location,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    probe: ProbeSettings,
+    seed: int = 1,
+    with_platt: bool = False,
 ) -> tuple[Fitted, dict[str, StageOutput]]:
     """What is fitted for the combo, and its predictions by set."""
     methods = [Method(name=name) for name in names]
     training = set_rows(place, "training", rows)
-    fitted = fit(COMBO, methods, training, training, probe, seed, place)
+    fitted = fit(COMBO, methods, training, training, probe, seed, place, with_platt=with_platt)
     return fitted, {
         name: predict(COMBO, name, methods, set_rows(place, name, rows), fitted, place)
         for name in ("test", "heldout_families")

@@ -21,7 +21,7 @@ from raycalib.tuning.temperature import Temperature, fit_temperature
 from tests.stages.combos import COMBO, evaluated, labelled_row, set_rows
 
 PROBE = ProbeSettings(steps=4, batch_size=8, eval_every=2)
-WANTED = [method for method in METHODS if method not in ("lora", *OF_CHOICE_ALONE)]
+WANTED = [method for method in METHODS if method not in ("lora", "combined", *OF_CHOICE_ALONE)]
 FITTED = ("family_rate", "probe", "lora_prompt")
 RATE = ("family_rate", "family_rate+temperature")
 N_ROWS = {"train": 60, "val_select": 30, "val_calibrate": 60, "test": 40, "heldout_families": 20}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import os
 
 from raycalib.errors import ConfigError
-from raycalib.evaluation.methods import BASELINES, LORA, LORA_PROMPT, PROBE, TRAINED
+from raycalib.evaluation.methods import BASELINES, COMBINED, LORA, LORA_PROMPT, PROBE, TRAINED
 from raycalib.printable import printable_line
 from raycalib.stages.given.files import GivenFiles, Kind
 from raycalib.stages.given.places import HUB, Field, GivenPlace, RunOrigin
@@ -77,7 +77,7 @@ def method_names(found: Sequence[FoundMethod], model: str, style: str, taken: Co
     others = dict.fromkeys(taken, "the run has such a method itself")
     for name, one in zip(names, found, strict=True):
         field, uri, origin = one.given.field, one.given.uri, printable_line(one.origin)
-        if name in {*BASELINES, *TRAINED} - {OWN_NAMES[one.files.kind]}:
+        if name in {*BASELINES, *TRAINED, COMBINED} - {OWN_NAMES[one.files.kind]}:
             raise ConfigError(
                 f"{field}: {name!r} is the name of another method, and {uri} is none of that kind; give it another "
                 f"name: --{field} NAME={uri}"

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from raycalib.errors import DataError
 from raycalib.records import QUERY_LOGITS
+from raycalib.stages.combo import SetRows
 from raycalib.stages.output import StageOutput
 from raycalib.storage.ahead import in_order
 from raycalib.storage.tables import at_once_of, read_table, sizes_of, vectors_of
@@ -143,6 +144,19 @@ class EvidenceSource:
             kept = pc.and_(kept, pc.is_in(labels["split"], value_set=pa.array(self.splits, pa.string())))
         found: np.ndarray = kept.to_numpy().astype(bool)
         return found
+
+
+def evidence_of(
+    rows: SetRows, style: str, columns: Sequence[str], splits: Sequence[str] | None = None
+) -> EvidenceSource:
+    """The labelled answers of a set, and what the base model says and holds of them."""
+    return EvidenceSource(
+        labelled=rows.labelled,
+        features=rows.features,
+        style=style,
+        columns=columns,
+        splits=None if splits is None else tuple(splits),
+    )
 
 
 def _blocks(shards: Iterator[Evidence], with_features: bool) -> Iterator[Evidence]:

@@ -1,14 +1,24 @@
 """Log-odds of one method for each answer of a set. No Ray."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from raycalib.errors import DataError
 from raycalib.evaluation.baselines import TaskRates, answer_log_odds, log_odds, option_log_odds
-from raycalib.evaluation.methods import ANSWER_LIKELIHOOD, FAMILY_RATE, OPTION_LIKELIHOOD, PROBE, ZERO_SHOT_QUERY
+from raycalib.evaluation.methods import (
+    ANSWER_LIKELIHOOD,
+    COMBINED,
+    FAMILY_RATE,
+    OPTION_LIKELIHOOD,
+    PROBE,
+    ZERO_SHOT_QUERY,
+)
 from raycalib.stages.combo import Method
 from raycalib.stages.output import StageOutput
 from raycalib.stages.predictions.evidence import LOGITS, Evidence
+from raycalib.tuning.combined import Combined
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.probe_files import load_probe
 
@@ -21,10 +31,11 @@ LogOdds = Callable[[Evidence], list[float | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFits:
-    """What was fitted on training rows, and by method why nothing was."""
+    """What was fitted on training rows, and for ``combined`` on calibration rows; by method why nothing was."""
 
     rates: TaskRates | None = None
     probe: Probe | None = None
+    combined: Combined | None = None
     holes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -37,12 +48,14 @@ class Predictor:
         reason: why it has none at all; empty where it has.
         scored: what a tuned model says, whose rows are read instead of the evidence.
         reads_features: whether it looks at hidden states.
+        signals: names of methods whose log-odds it is given, as columns of these names, in place of the evidence.
     """
 
     log_odds: LogOdds
     reason: str = ""
     scored: StageOutput | None = None
     reads_features: bool = False
+    signals: Sequence[str] = ()
 
 
 def predictor(method: Method, scored: Mapping[str, StageOutput], fits: TrainingFits) -> Predictor:
@@ -58,7 +71,7 @@ def predictor(method: Method, scored: Mapping[str, StageOutput], fits: TrainingF
     """
     name = method.name
     if reason := method.hole or fits.holes.get(name, ""):
-        return Predictor(log_odds=_nothing, reason=reason)
+        return nothing(reason)
     if name in scored:
         return Predictor(log_odds=_margins, scored=scored[name])
     if method.probe is not None:
@@ -67,6 +80,8 @@ def predictor(method: Method, scored: Mapping[str, StageOutput], fits: TrainingF
         return Predictor(log_odds=_probed(fits.probe), reads_features=True)
     if name == FAMILY_RATE and fits.rates is not None:
         return Predictor(log_odds=_rated(fits.rates))
+    if name == COMBINED and fits.combined is not None:
+        return _combining(fits.combined)
     plain: dict[str, LogOdds] = {
         ZERO_SHOT_QUERY: _margins,
         ANSWER_LIKELIHOOD: lambda block: [answer_log_odds(row) for row in block.rows("log_likelihood")],
@@ -79,8 +94,22 @@ def predictor(method: Method, scored: Mapping[str, StageOutput], fits: TrainingF
     raise DataError(f"method: {name!r} has nothing to predict from")
 
 
-def _nothing(block: Evidence) -> list[float | None]:
-    return [None] * len(block.table)
+def nothing(reason: str) -> Predictor:
+    """A hole."""
+    return Predictor(log_odds=lambda block: [None] * len(block.table), reason=reason)
+
+
+def _combining(combined: Combined) -> Predictor:
+    def log_odds_of(block: Evidence) -> list[float | None]:
+        return list(combined.log_odds(margins_of(block, combined.signals)).tolist())
+
+    return Predictor(log_odds=log_odds_of, signals=combined.signals)
+
+
+def margins_of(block: Evidence, signals: Sequence[str]) -> np.ndarray:
+    """(n, k) log-odds of the signals; NaN where there are none."""
+    columns = [np.array(block.table[name].to_numpy(), dtype=np.float64) for name in signals]
+    return np.column_stack(columns) if columns else np.zeros((len(block.table), 0))
 
 
 def _margins(block: Evidence) -> list[float | None]:

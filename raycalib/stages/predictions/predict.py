@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from raycalib.evaluation.methods import WITH_GIVEN_TEMPERATURE, WITH_TEMPERATURE
+from raycalib.evaluation.methods import WITH_GIVEN_TEMPERATURE, WITH_PLATT, WITH_TEMPERATURE
 from raycalib.stages.combo import Combo, Method, SetRows
 from raycalib.stages.lines.why_again import say_why_again
 from raycalib.stages.output import StageOutput, finished, stage_key, stage_place, text_slug
-from raycalib.stages.predictions.evidence import EvidenceSource
+from raycalib.stages.predictions.evidence import evidence_of
 from raycalib.stages.predictions.fit import Fitted
-from raycalib.stages.predictions.method_logits import predictor
+from raycalib.stages.predictions.method_logits import Predictor, nothing, predictor
 from raycalib.stages.predictions.prediction import Variant
 from raycalib.stages.predictions.write import EVIDENCE_COLUMNS, Planned, write_predictions
 from raycalib.storage import Location, Manifest, write_manifest
+from raycalib.tuning.platt import Platt
+from raycalib.tuning.temperature_check import CheckedTemperature
 
 VERSION = 1
 """Goes up where predictions come out otherwise from the same logits."""
@@ -45,9 +47,8 @@ def predict(
     if done := finished(place, key):
         return done
     say_why_again(place, f"predictions {combo} {name}", identity, tuple(inputs))
-    planned = [_planned(method, rows, fitted) for method in wanted]
-    source = EvidenceSource(labelled=rows.labelled, features=rows.features, style=combo.style, columns=EVIDENCE_COLUMNS)
-    written = write_predictions(place, planned, source)
+    planned = _all_planned(wanted, rows, fitted)
+    written = write_predictions(place, planned, evidence_of(rows, combo.style, EVIDENCE_COLUMNS))
     variants = [variant for plan in planned for variant in plan.variants]
     manifest = Manifest(
         stage="predictions",
@@ -67,17 +68,32 @@ def predict(
     return StageOutput(place=place, manifest=output.manifest, was_done=False)
 
 
-def _planned(method: Method, rows: SetRows, fitted: Fitted) -> Planned:
-    """The method as it is, with the temperature that was fitted, and with one that is given."""
-    plain = predictor(method, rows.scored, fitted.training)
+def _all_planned(methods: Sequence[Method], rows: SetRows, fitted: Fitted) -> list[Planned]:
+    found = dict[str, Predictor]()
+    for method in methods:
+        plain = predictor(method, rows.scored, fitted.training)
+        if lacking := [name for name in plain.signals if name not in found or found[name].reason]:
+            plain = nothing(f"{lacking[0]}, which it is made of, has no confidences here")
+        found[method.name] = plain
+    return [_planned(method, found[method.name], fitted) for method in methods]
+
+
+def _planned(method: Method, plain: Predictor, fitted: Fitted) -> Planned:
+    """The method as it is, with the temperature and shift that were fitted, and with a temperature that is given."""
     variants = [Variant(name=method.name, reason=plain.reason)]
-    if checked := fitted.temperatures.get(method.name):
-        name = method.name + WITH_TEMPERATURE
-        if checked.fitted is None:
-            variants.append(Variant(name=name, reason=plain.reason or f"not fitted: {checked.reason}"))
-        else:
-            variants.append(Variant(name=name, temperature=checked.fitted.value, reason=plain.reason))
+    for end, fits in ((WITH_TEMPERATURE, fitted.temperatures), (WITH_PLATT, fitted.platts)):
+        checked = fits.get(method.name)
+        if checked is not None:
+            variants.append(_scaled(method.name + end, plain, checked))
     if method.temperature is not None:
         name = method.name + WITH_GIVEN_TEMPERATURE
         variants.append(Variant(name=name, temperature=method.temperature.value, reason=plain.reason))
     return Planned(predictor=plain, variants=variants)
+
+
+def _scaled(name: str, plain: Predictor, checked: CheckedTemperature) -> Variant:
+    scaling = checked.fitted
+    if scaling is None:
+        return Variant(name=name, reason=plain.reason or f"not fitted: {checked.reason}")
+    shift = scaling.shift if isinstance(scaling, Platt) else 0.0
+    return Variant(name=name, temperature=scaling.value, shift=shift, reason=plain.reason)

@@ -18,11 +18,13 @@ class Variant:
     Attributes:
         name: in tables.
         temperature: T, by which log-odds are divided; None leaves them as they are.
+        shift: that is added then.
         reason: why all rows are without a confidence: a hole in the tables; empty where they are not.
     """
 
     name: str
     temperature: float | None = None
+    shift: float = 0.0
     reason: str = ""
 
     def predictions(self, rows: pa.Table, log_odds: Sequence[float | None]) -> pa.Table:
@@ -47,7 +49,7 @@ class Variant:
             return None
         if self.temperature is None:
             return value
-        scaled = value / self.temperature
+        scaled = value / self.temperature + self.shift
         return scaled if math.isfinite(scaled) else None
 
 

@@ -1,6 +1,6 @@
 """Predictions of methods written while the rows are read: one shard for each name, whatever the number of rows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from raycalib.errors import DataError
 from raycalib.records import PREDICTION
 from raycalib.stages.output import StageOutput
 from raycalib.stages.predictions.evidence import LOGITS, Evidence, EvidenceSource
@@ -16,7 +17,7 @@ from raycalib.stages.predictions.method_logits import ANSWERED, Predictor
 from raycalib.stages.predictions.prediction import KEPT, Variant
 from raycalib.storage import Location
 from raycalib.storage.shard_writer import ShardWriter, writing_shard
-from raycalib.storage.tables import read_tables
+from raycalib.storage.tables import read_table, read_tables
 
 EVIDENCE_COLUMNS = (*KEPT, *ANSWERED)
 """What predictions need of a labelled answer."""
@@ -57,16 +58,25 @@ class Written(NamedTuple):
 def write_predictions(place: Location, planned: Sequence[Planned], source: EvidenceSource) -> Written:
     """Writes the shards of all methods, reading the evidence once, and each tuned model's rows once.
 
+    What combines others comes last, and is shown all of its rows at once.
+
     Raises:
         DataError: the evidence does not fit together.
         StorageError: something cannot be read or written.
     """
     firsts = [sum(len(before.variants) for before in planned[:number]) for number in range(len(planned))]
     shards, n_in = dict[int, ShardWriter](), 0
-    together = [(plan, first) for plan, first in zip(planned, firsts, strict=True) if plan.predictor.scored is None]
-    alone = [(plan, first) for plan, first in zip(planned, firsts, strict=True) if plan.predictor.scored is not None]
+    placed = list(zip(planned, firsts, strict=True))
+    combining = [(plan, first) for plan, first in placed if plan.predictor.signals]
+    alone = [(plan, first) for plan, first in placed if plan.predictor.scored is not None]
+    together = [each for each in placed if each not in combining and each not in alone]
     blocks = source.blocks(any(plan.predictor.reads_features for plan, _ in together))
-    for plans, read in [(together, blocks), *(([each], _scored(each[0].predictor, source.style)) for each in alone)]:
+    of_method = {plan.variants[0].name: first for plan, first in placed}
+    for plans, read in [
+        (together, blocks),
+        *(([each], _scored(each[0].predictor, source.style)) for each in alone),
+        *(([each], _signals(place, each[0].predictor.signals, of_method, shards)) for each in combining),
+    ]:
         with ExitStack() as stack:
             for plan, first in plans:
                 for index in range(first, first + len(plan.variants)):
@@ -86,6 +96,20 @@ def _write(plan: Planned, block: Evidence, shards: Sequence[ShardWriter]) -> Non
         if variant is plan.variants[0]:
             plan.take(rows)
         shard.add(rows)
+
+
+def _signals(
+    place: Location, signals: Sequence[str], of_method: Mapping[str, int], shards: Mapping[int, ShardWriter]
+) -> Iterator[Evidence]:
+    """The rows of methods that were just written, with the log-odds of each as a column of its name."""
+    first, *others = (shards[of_method[name]].name for name in signals)
+    rows = read_table(place, first, [*KEPT, "logit"]).rename_columns([*KEPT, signals[0]])
+    for name, shard in zip(signals[1:], others, strict=True):
+        said = read_table(place, shard, ["row_id", "logit"])
+        if not said["row_id"].equals(rows["row_id"]):
+            raise DataError(f"{place.uri}: {name} and {signals[0]} are not of the same rows; delete it and run again")
+        rows = rows.append_column(name, said["logit"])
+    yield Evidence(rows, np.zeros((len(rows), 0), dtype=np.float32))
 
 
 def _scored(predictor: Predictor, style: str) -> Iterator[Evidence]:
