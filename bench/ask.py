@@ -82,11 +82,11 @@ def main() -> None:
     model = CalibratedModel.from_pretrained(bundle)
     rows = fact_questions("oe", "test", 137, N_QUESTIONS)
     questions = [row["context"].removeprefix("Question: ") for row in rows]
-    plain = GreedyGenerator(model._model, model._tokenizer, model.bundle.record.max_new_tokens)
+    plain = GreedyGenerator(model.model.get_base_model(), model.tokenizer, model.bundle.record.max_new_tokens)
     requests = [GenerationRequest(f"Question: {question}\nAnswer:") for question in questions]
 
     def generated() -> None:
-        with model._peft.disable_adapter():
+        with model.model.disable_adapter():
             plain.generate(requests)
 
     generated()

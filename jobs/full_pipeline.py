@@ -57,7 +57,7 @@ def run_pipeline(config: PipelineConfig) -> None:
 
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)  # a minute of CPUs: bootstrap intervals
-        steps.bundles(run, evaluated, figures, tuned)
+        steps.bundles(run, tuned, evaluated, figures)
         steps.report(run, evaluated, figures)
 
 

@@ -91,7 +91,7 @@ def run_sweep(config: SweepConfig, cells: Sequence[Cell]) -> None:
 
         evaluated = run.for_each_model(evaluate)
         figures = steps.figures(run, evaluated)
-        steps.bundles(run, evaluated, figures, swept.chosen, swept.probes)
+        steps.bundles(run, swept.chosen, evaluated, figures, swept.probes)
         steps.report(run, evaluated, figures)
         steps.say_left_over(run)
 

@@ -6,7 +6,8 @@ python jobs/tune.py --recipe paper --method probe --ray.train-workers 8 --tuning
 --method is lora_prompt (default: an adapter tuned on the uncertainty query), lora (an adapter and a classifier on the
 hidden state after the answer) or probe (the classifier alone). Answers and labels that are missing are made first.
 Killed, the same command goes on where it was; jobs/full_pipeline.py with the same flags goes on from the adapters. The
-pipeline itself fits its probes on stored features, in seconds. Ends with each combo's place and a line of JSON.
+pipeline itself fits its probes on stored features, in seconds. What is tuned is left in bundles/ too, and gives no
+confidence before the pipeline has calibrated it. Ends with each combo's place and a line of JSON.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str]) -> None:
             answered = steps.answers(run, model, asked)
             return steps.Learned(labelled=steps.labels(run, model, answered), features={})
 
-        for job in steps.tuned(run, run.for_each_model(label), [method]):
+        tuned = steps.tuned(run, run.for_each_model(label), [method])
+        steps.bundles(run, tuned)
+        for job in tuned:
             training = job.place.read_json("training.json")
             best = {"best_step": training["best_step"], "val_nll": training["best_nll"]}
             say(f"{job.title}: {job.place.uri}")

@@ -8,8 +8,12 @@ from raycalib.bundles.layout import CALIBRATION_TENSORS, part_place
 from raycalib.bundles.places import find_bundle_place
 from raycalib.bundles.record import BundleRecord, read_record
 from raycalib.errors import ConfigError, ModelError
+from raycalib.evaluation.methods import COMBINED
 from raycalib.prompts import QUERY_VERSION
 from raycalib.storage import Location
+from raycalib.tuning.combined import Combined
+from raycalib.tuning.combined_files import load_combined
+from raycalib.tuning.platt import Platt
 from raycalib.tuning.temperature import Temperature
 from raycalib.tuning.temperature_files import load_temperature
 from raycalib.tuning.tensor_files import read_tensors
@@ -34,14 +38,29 @@ class Bundle:
         return name or self.record.default
 
     def temperature(self, method: str) -> Temperature | None:
-        """What a method's log-odds are divided by; None where it is not calibrated.
+        """What a method's log-odds are divided by, and shifted by with Platt scaling; None where it is not calibrated.
 
         Raises:
             ModelError, StorageError: the file is not there or holds none.
         """
         if self.record.methods[method].calibration.kind == "none":
             return None
-        return load_temperature(part_place(self.place, method))
+        found, kind = load_temperature(part_place(self.place, method)), self.record.methods[method].calibration.kind
+        if isinstance(found, Platt) != (kind == "platt"):
+            raise ModelError(f"bundle: {self.place.uri}: {method} is said to have {kind}, and has another scaling")
+        return found
+
+    def combined(self) -> Combined:
+        """What ``combined`` is made of.
+
+        Raises:
+            ModelError: the file holds no weights, or weights of a method that the bundle does not hold.
+            DataError, StorageError: the file is not there or is damaged.
+        """
+        found = load_combined(part_place(self.place, COMBINED))
+        if lacking := [name for name in found.signals if name == COMBINED or name not in self.record.methods]:
+            raise ModelError(f"bundle: {self.place.uri}: combined is made of {lacking[0]}, which is not in the bundle")
+        return found
 
     def calibration_rows(self, method: str) -> tuple[np.ndarray, np.ndarray]:
         """(n,) log-odds in float64 and (n,) labels 0 or 1 of the rows of ``val_calibrate``.

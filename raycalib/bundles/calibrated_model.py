@@ -1,31 +1,22 @@
 """A model that says how likely its answers are to be right."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, Literal
-
-import numpy as np
 
 from raycalib.bundles.answer import Answer
 from raycalib.bundles.asked import Asked, asked
 from raycalib.bundles.base import base_source
 from raycalib.bundles.bundle import Bundle, open_bundle
-from raycalib.bundles.layout import adapter_place, part_place
+from raycalib.bundles.signals import Signals
 from raycalib.errors import ConfigError, ModelError
-from raycalib.evaluation.methods import LORA_PROMPT, TUNED
-from raycalib.lm.adapters import load_adapter
 from raycalib.lm.batching import DEFAULT_MAX_BATCH_TOKENS
 from raycalib.lm.engines.requests import Generation, GenerationRequest
 from raycalib.lm.engines.transformers_engine import GreedyGenerator
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import load_causal_lm, load_tokenizer
-from raycalib.lm.logits import state_size
 from raycalib.lm.names import DtypeName
-from raycalib.lm.query_scoring import QueryScorer
 from raycalib.lm.tokenizer_check import check_rows
 from raycalib.prompts import TARGET_PROMPT, sanitize
-from raycalib.tuning.probe import Probe
-from raycalib.tuning.probe_files import load_probe
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -37,6 +28,8 @@ class CalibratedModel:
     Attributes:
         bundle: what it was made of.
         method: that its confidences are by.
+        model: PEFT's, with the adapter on, or the base model where the method has no adapter.
+        tokenizer: of the model.
     """
 
     def __init__(
@@ -54,20 +47,17 @@ class CalibratedModel:
         record = bundle.record
         source = base_source(record.base, base)
         self._temperature = bundle.temperature(self.method)  # small files first: what is wrong is said at once
-        self._model: Any = load_causal_lm(source, dtype, _on_gpu(device))
-        self._tokenizer = load_tokenizer(source)
-        check_rows(self._tokenizer, self._model, source)
-        if query_label_tokens(self._tokenizer) != record.label_tokens:
+        base_model: Any = load_causal_lm(source, dtype, _on_gpu(device))
+        self.tokenizer = load_tokenizer(source)
+        check_rows(self.tokenizer, base_model, source)
+        if query_label_tokens(self.tokenizer) != record.label_tokens:
             raise ModelError(
                 f"bundle: the tokenizer of {source.described} reads the query's labels otherwise than that of "
                 f"{record.base.name}, which the bundle was made on; give that by --base (base=)"
             )
-        self._generator = GreedyGenerator(self._model, self._tokenizer, record.max_new_tokens, max_batch_tokens)
-        self._peft: Any = None
-        if self.method in TUNED:
-            self._peft = load_adapter(self._model, adapter_place(bundle.place, self.method, record.methods), "default")
-        self._head = self._classifier()
-        self._scorer = QueryScorer(self._model, self._tokenizer, max_batch_tokens, record.max_tokens)
+        self._generator = GreedyGenerator(base_model, self.tokenizer, record.max_new_tokens, max_batch_tokens)
+        self._signals = Signals(bundle, self.method, base_model, self.tokenizer, max_batch_tokens)
+        self.model: Any = self._signals.model
 
     @classmethod
     def from_pretrained(
@@ -105,11 +95,6 @@ class CalibratedModel:
             max_batch_tokens=max_batch_tokens,
         )
 
-    def _classifier(self) -> Probe | None:
-        if self.method == LORA_PROMPT:
-            return None
-        return load_probe(part_place(self.bundle.place, self.method), n_features=state_size(self._model))
-
     def answer(
         self,
         questions: Sequence[str],
@@ -131,7 +116,7 @@ class CalibratedModel:
         """
         wanted = asked(questions, choices, self.bundle.record.style, contexts)
         requests = [GenerationRequest(each.text, len(each.options), kept=TARGET_PROMPT.rstrip("\n")) for each in wanted]
-        with self._peft.disable_adapter() if self._peft is not None else nullcontext():
+        with self._signals.unadapted():
             generations = self._generator.generate(requests)
         answers = [sanitize(done.output) for done in generations]
         reasons = [_unanswered(each, done, text) for each, done, text in zip(wanted, generations, answers, strict=True)]
@@ -167,7 +152,7 @@ class CalibratedModel:
     def _judged(self, wanted: Sequence[Asked], answers: Sequence[str], reasons: Sequence[str]) -> list[Answer]:
         """The answers with their confidences; those with a reason have none."""
         open_ones = [index for index, reason in enumerate(reasons) if not reason]
-        log_odds, errors = self._log_odds([wanted[i] for i in open_ones], [answers[i] for i in open_ones])
+        log_odds, errors = self._signals.say([wanted[i].text for i in open_ones], [answers[i] for i in open_ones])
         found = dict(zip(open_ones, zip(log_odds, errors, strict=True), strict=True))
         uncalibrated = self.bundle.record.methods[self.method].calibration.reason
         judged = []
@@ -183,22 +168,6 @@ class CalibratedModel:
             text = each.options[each.letters.index(letter)] if letter else answer
             judged.append(Answer(text=text, p_correct=p_correct, reason=error, letter=letter, method=self.method))
         return judged
-
-    def _log_odds(self, wanted: Sequence[Asked], answers: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-        """(n,) log-odds that the answers are right, and why a row has none."""
-        if not wanted:
-            return np.zeros(0), []
-        scores = self._scorer.score([each.text for each in wanted], answers, [TARGET_PROMPT] * len(wanted))
-        logits = scores.logits if self._head is None else self._head.logits(scores.states)
-        margins: np.ndarray = logits[:, 1] - logits[:, 0]
-        errors = [error or "" for error in scores.errors]
-        errors = [
-            error
-            or (f"the question is longer than the model reads: {n_cut} tokens of its left were cut" if n_cut else "")
-            for error, n_cut in zip(errors, scores.n_cut, strict=True)
-        ]
-        finite = np.isfinite(margins)
-        return margins, [error or ("" if ok else "it is not finite") for error, ok in zip(errors, finite, strict=True)]
 
 
 def _on_gpu(device: Device) -> bool:

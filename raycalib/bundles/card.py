@@ -14,6 +14,7 @@ METHODS = {
     "lora_prompt": "the model itself, with this adapter, is asked whether the answer is correct (LoRA + Prompt)",
     "lora": "a classifier on the last hidden state, tuned together with this adapter (LoRA)",
     "probe": "a classifier on the last hidden state of the unchanged model (Probe)",
+    "combined": "a weighted sum of what the bundle's other methods say",
 }
 
 
@@ -81,7 +82,8 @@ def _figures(record: BundleRecord) -> list[str]:
     rows = ["| set | answers | " + " | ".join(TITLES[name] for name in SHOWN) + " |", "|---" * (len(SHOWN) + 2) + "|"]
     rows += [_row(figures) for figures in method.figures]
     calibration = method.calibration
-    by = f"a temperature fitted on {calibration.n:,} other answers" if calibration.kind != "none" else "no calibration"
+    scaling = {"temperature": "a temperature", "platt": "Platt scaling"}.get(calibration.kind)
+    by = f"{scaling} fitted on {calibration.n:,} other answers" if scaling else "no calibration"
     return [
         f"Figures with {by}, each with its 95 % interval; ECE on P(correct), 15 bins of equal mass:",
         "\n".join(rows),

@@ -6,13 +6,14 @@ lies in a directory of its name.
 
 from collections.abc import Collection
 
-from raycalib.evaluation.methods import LORA, LORA_PROMPT, PROBE, TUNED
+from raycalib.evaluation.methods import COMBINED, LORA, LORA_PROMPT, PROBE, TUNED
 from raycalib.lm.adapter_files import ADAPTER_FILES
 from raycalib.storage import Location
+from raycalib.tuning.combined_files import COMBINED_FILE
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS
 from raycalib.tuning.temperature_files import TEMPERATURE_RECORD, TEMPERATURE_TENSORS
 
-HELD = (LORA_PROMPT, LORA, PROBE)
+HELD = (LORA_PROMPT, LORA, PROBE, COMBINED)
 """Methods that a bundle may hold, those before that are used before those after where none is named."""
 
 CALIBRATION_TENSORS = "calibration.safetensors"
@@ -32,6 +33,7 @@ def part_place(bundle: Location, method: str) -> Location:
 
 def part_files(bundle: Location, methods: Collection[str]) -> list[str]:
     """The files of a bundle's methods that are there, named from its directory."""
-    names = [*ADAPTER_FILES, PROBE_TENSORS, PROBE_RECORD, TEMPERATURE_TENSORS, TEMPERATURE_RECORD, CALIBRATION_TENSORS]
+    names = [*ADAPTER_FILES, PROBE_TENSORS, PROBE_RECORD, COMBINED_FILE]
+    names += [TEMPERATURE_TENSORS, TEMPERATURE_RECORD, CALIBRATION_TENSORS]
     of_methods = [f"{method}/{name}" for method in HELD if method in methods for name in names]
     return [name for name in (*ADAPTER_FILES, *of_methods) if bundle.exists(name)]

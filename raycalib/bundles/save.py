@@ -13,6 +13,8 @@ from raycalib.bundles.record import RECORD, BundleRecord, read_record
 from raycalib.errors import ModelError
 from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS, read_adapter
 from raycalib.storage import Location
+from raycalib.tuning.combined import Combined
+from raycalib.tuning.combined_files import save_combined
 from raycalib.tuning.probe_files import PROBE_TENSORS
 from raycalib.tuning.temperature import Temperature
 from raycalib.tuning.temperature_files import save_temperature
@@ -26,13 +28,15 @@ class MethodFiles:
     Attributes:
         adapter: directory of its adapter.
         probe: directory and file of its classifier.
-        temperature: that its log-odds are divided by; None where it is not calibrated.
-        log_odds: (n,) of the rows of ``val_calibrate``, float64.
+        combined: weights of the others, of ``combined``.
+        temperature: that its log-odds are divided by, Platt scaling among them; None where it is not calibrated.
+        log_odds: (n,) of the rows of ``val_calibrate`` that nothing but the temperature was fitted on, float64.
         labels: (n,) 0 or 1.
     """
 
     adapter: Location | None = None
     probe: tuple[Location, str] | None = None
+    combined: Combined | None = None
     temperature: Temperature | None = None
     log_odds: np.ndarray
     labels: np.ndarray
@@ -44,6 +48,15 @@ def is_saved(place: Location, key: str) -> bool:
         return place.exists(RECORD) and read_record(place).key == key
     except ModelError:
         return False
+
+
+def is_calibrated(place: Location) -> bool:
+    """Whether a bundle lies there that gives confidences; one that cannot be read does not."""
+    try:
+        found = read_record(place).methods.values() if place.exists(RECORD) else ()
+    except ModelError:
+        return False
+    return any(method.calibration.kind != "none" for method in found)
 
 
 def save_bundle(
@@ -73,9 +86,11 @@ def save_bundle(
         if files.probe is not None:
             folder, file = files.probe
             part.write_bytes(PROBE_TENSORS, folder.read_bytes(file))
+        if files.combined is not None:
+            save_combined(part, files.combined)
         if files.temperature is not None:
             save_temperature(part, files.temperature)
-        rows = {"log_odds": torch.from_numpy(files.log_odds), "labels": torch.from_numpy(files.labels.astype(np.uint8))}
+        rows = {"log_odds": torch.tensor(files.log_odds), "labels": torch.tensor(files.labels.astype(np.uint8))}
         write_tensors(part, CALIBRATION_TENSORS, rows)
     if diagram is not None:
         place.write_bytes(DIAGRAM, diagram)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.bundles.base import base_record
-from raycalib.bundles.record import BundleRecord, CalibrationRecord, FiguresRecord, MethodRecord, TrainedOn
+from raycalib.bundles.record import (
+    BundleRecord,
+    CalibrationKind,
+    CalibrationRecord,
+    FiguresRecord,
+    MethodRecord,
+    TrainedOn,
+)
 from raycalib.bundles.save import MethodFiles, save_bundle
 from raycalib.lm.adapters import attach_lora, save_adapter
 from raycalib.lm.label_tokens import query_label_tokens
@@ -18,6 +26,8 @@ from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.names import ModelSource
 from raycalib.prompts import QUERY_VERSION
 from raycalib.storage import Location
+from raycalib.tuning.combined import Combined
+from raycalib.tuning.platt import Platt
 from raycalib.tuning.probe import Probe
 from raycalib.tuning.probe_files import PROBE_TENSORS, save_probe
 from raycalib.tuning.probe_fit import ProbeFit
@@ -25,6 +35,8 @@ from raycalib.tuning.temperature import Temperature
 
 TinyLlama = tuple[LlamaForCausalLM, PreTrainedTokenizerFast]
 TEMPERATURE = Temperature(log_temperature=0.7, n=40, nll_before=0.7, nll_after=0.6)
+WEIGHTS = Combined(signals=("lora_prompt", "probe"), weights=(0.4, 3.0), shift=-0.5, n=30)
+PLATT = Platt(**asdict(TEMPERATURE), shift=-1.25)
 METRICS: Mapping[str, Mapping[str, float | None]] = {
     "accuracy": {"value": 0.5, "low": 0.4, "high": 0.6},
     "ece": {"value": 0.05, "low": 0.02, "high": None},
@@ -51,9 +63,9 @@ def probe_of(n_features: int, place: Path, seed: int = 0) -> tuple[Location, str
     return Location(str(place)), PROBE_TENSORS
 
 
-def calibrated(reason: str = "") -> MethodRecord:
+def calibrated(reason: str = "", kind: CalibrationKind = "temperature") -> MethodRecord:
     calibration = CalibrationRecord(
-        kind="none" if reason else "temperature",
+        kind="none" if reason else kind,
         reason=reason,
         n=40,
         nll_before=None if reason else 0.7,
@@ -99,11 +111,13 @@ def made_bundle(
     record = record_of(model_dir, tokenizer, **changes)
     log_odds, labels = rows
     adapter, probe = adapter_of(model, folder / "tuned"), probe_of(32, folder / "fitted")
+    scalings = {"none": None, "temperature": TEMPERATURE, "platt": PLATT}
     files = {
         name: MethodFiles(
             adapter=adapter if name == "lora_prompt" else None,
             probe=probe if name == "probe" else None,
-            temperature=TEMPERATURE if method.calibration.kind != "none" else None,
+            combined=WEIGHTS if name == "combined" else None,
+            temperature=scalings[method.calibration.kind],
             log_odds=log_odds,
             labels=labels,
         )

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from raycalib import CalibratedModel
+from raycalib.bundles.bundle import open_bundle
+from raycalib.bundles.thresholds import calibration_rows
 from raycalib.errors import ConfigError, ModelError
 from raycalib.lm.adapters import load_adapter
 from raycalib.lm.generation import GenerationRequest, GreedyGenerator
@@ -19,7 +21,7 @@ from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import choice_context, sanitize
 from raycalib.storage import Location
 from raycalib.tuning.probe_files import load_probe
-from tests.bundles.bundles import TEMPERATURE, TinyLlama, calibrated, made_bundle
+from tests.bundles.bundles import FEW_ROWS, PLATT, TEMPERATURE, WEIGHTS, TinyLlama, calibrated, made_bundle
 
 QUESTIONS = ["What is the capital of France?", "What is the capital of Peru?", "Why?"]
 OPTIONS = ["Rome", "Paris", "Lima"]
@@ -57,7 +59,7 @@ def test_plain_peft_reads_the_same_adapter(bundle: Location, tiny_llama: TinyLla
     ours = CalibratedModel.from_pretrained(bundle.uri)
     with torch.no_grad():
         theirs = PeftModel.from_pretrained(copy.deepcopy(model), bundle.uri)(ids).logits
-        assert torch.allclose(ours._peft(ids).logits, theirs, atol=1e-5)
+        assert torch.allclose(ours.model(ids).logits, theirs, atol=1e-5)
         assert not torch.allclose(model(ids).logits, theirs, atol=1e-2)
 
 
@@ -68,6 +70,74 @@ def test_the_probe_reads_the_base_models_states(bundle: Location, tiny_llama: Ti
     states = QueryScorer(copy.deepcopy(model), tokenizer).score(texts(QUESTIONS), answers).states
     margins = load_probe(bundle / "probe").margin(states)
     assert [each.p_correct for each in found] == pytest.approx(sigmoid(margins / TEMPERATURE.value).tolist(), abs=1e-6)
+
+
+def test_platt_scaling_shifts_what_the_temperature_divides(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    answers = ["Paris", "Rome", "I do not know"]
+    plain = made_bundle(tiny_llama, tiny_model_dir, tmp_path / "plain")
+    platt = made_bundle(
+        tiny_llama, tiny_model_dir, tmp_path / "platt", methods={"lora_prompt": calibrated(kind="platt")}
+    )
+    one, other = (CalibratedModel.from_pretrained(place.uri).confidence(QUESTIONS, answers) for place in (plain, platt))
+    log_odds = [np.log(each.p_correct / (1 - each.p_correct)) for each in one if each.p_correct is not None]
+    assert [each.p_correct for each in other] == pytest.approx(sigmoid(np.array(log_odds) + PLATT.shift).tolist())
+    rows = calibration_rows(open_bundle(platt.uri), "lora_prompt")
+    assert rows.confidence == pytest.approx(sigmoid(FEW_ROWS[0] / PLATT.value + PLATT.shift))
+    for place, kind in ((plain, "platt"), (platt, "temperature")):
+        record = place.read_json("raycalib.json")
+        record["methods"]["lora_prompt"]["calibration"]["kind"] = kind
+        place.write_json("raycalib.json", record)
+        with pytest.raises(ModelError, match=f"lora_prompt is said to have {kind}, and has another scaling"):
+            CalibratedModel.from_pretrained(place.uri)
+
+
+def test_combined_weighs_what_the_adapter_and_the_probe_say(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    methods = {name: calibrated() for name in ("lora_prompt", "probe", "combined")}
+    place = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods)
+    answers = ["Paris", "Rome", "I do not know"]
+    said = {
+        name: [
+            each.p_correct
+            for each in CalibratedModel.from_pretrained(place.uri, method=name).confidence(QUESTIONS, answers)
+        ]
+        for name in methods
+    }
+    log_odds = np.array([[TEMPERATURE.value * np.log(p / (1 - p)) for p in said[name]] for name in WEIGHTS.signals])
+    expected = np.array(WEIGHTS.weights) @ log_odds + WEIGHTS.shift
+    assert said["combined"] == pytest.approx(sigmoid(expected / TEMPERATURE.value).tolist(), abs=1e-5)
+    combined = CalibratedModel.from_pretrained(place.uri, method="combined")
+    base = CalibratedModel.from_pretrained(place.uri, method="probe")
+    assert [a.text for a in combined.answer(QUESTIONS)] == [a.text for a in base.answer(QUESTIONS)]
+    again = combined.confidence(QUESTIONS, answers)
+    assert [each.p_correct for each in again] == said["combined"], "answering leaves the adapters as they were"
+
+
+def test_a_row_that_one_signal_says_nothing_of_has_no_combined_confidence(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    methods = {name: calibrated() for name in ("lora_prompt", "probe", "combined")}
+    place = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods, max_tokens=40)
+    model = CalibratedModel.from_pretrained(place.uri, method="combined")
+    fits, cut = model.confidence(["Why?", "Why " + "so " * 60 + "?"], ["Rome", "Rome"])
+    assert fits.p_correct is not None
+    assert (cut.p_correct, "longer than the model reads" in cut.reason) == (None, True)
+
+
+def test_combined_needs_the_methods_that_it_is_made_of(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+) -> None:
+    methods = {name: calibrated() for name in ("lora_prompt", "combined")}
+    place = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods)
+    with pytest.raises(ModelError, match="combined is made of probe, which is not in the bundle"):
+        CalibratedModel.from_pretrained(place.uri, method="combined")
+    weights = place.read_json("combined/combined.json")
+    place.write_json("combined/combined.json", weights | {"signals": ["combined", "lora_prompt"]})
+    with pytest.raises(ModelError, match="combined is made of combined, which is not in the bundle"):
+        CalibratedModel.from_pretrained(place.uri, method="combined")
 
 
 def test_answers_are_the_base_models(bundle: Location, tiny_llama: TinyLlama) -> None:
