@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from raycalib.cli import run_job, simple_config
 from raycalib.errors import ConfigError
+from raycalib.imports import without_collections
 from raycalib.lm.names import DtypeName
 from raycalib.printable import printable_json
 from raycalib.stages.settings import RaySettings
@@ -116,9 +117,9 @@ def main(arguments: Sequence[str]) -> None:
     config = simple_config(AskConfig, arguments, DESCRIPTION, SHORT)
     if not config.bundle:
         raise ConfigError("bundle: name one by --bundle, such as runs/demo/bundles/llama2-7b-oe")
-    from raycalib.bundles.bundle import open_bundle
-    from raycalib.bundles.thresholds import explain_lines
-
+    with without_collections():
+        from raycalib.bundles.bundle import open_bundle
+        from raycalib.bundles.thresholds import explain_lines
     bundle = open_bundle(config.bundle, config.base)
     if config.explain_threshold:
         print("\n".join(explain_lines(bundle, bundle.method(config.method), config.delta)))
@@ -148,12 +149,12 @@ def threshold_of(config: AskConfig, bundle: "Bundle") -> float | None:
 
 def ask(config: AskConfig, bundle: "Bundle", threshold: float | None) -> None:
     """Loads the model, and answers."""
-    from raycalib.bundles import CalibratedModel
-    from raycalib.bundles.spoken import spoken
-    from raycalib.bundles.thresholds import calibration_rows, kept
-
     if config.question is None and sys.stdin.isatty():
         say(config, f"loading {bundle.record.base.name} … (end with Ctrl-D)")
+    with without_collections():
+        from raycalib.bundles.calibrated_model import CalibratedModel
+        from raycalib.bundles.spoken import spoken
+        from raycalib.bundles.thresholds import calibration_rows, kept
     model = CalibratedModel(bundle, base=config.base, device=config.device, dtype=config.dtype, method=config.method)
     is_calibrated = bundle.record.methods[model.method].calibration.kind != "none"
     rows = calibration_rows(bundle, model.method) if is_calibrated else None

@@ -14,6 +14,7 @@ ALLOWED: dict[str, set[str]] = {
     "secrets": set(),
     "errors": {"secrets"},
     "hashing": set(),
+    "imports": set(),
     "records": set(),
     "addresses": set(),
     "printable": {"secrets"},

@@ -14,7 +14,8 @@ from raycalib.bundles.save import MethodFiles, save_bundle
 from raycalib.errors import ConfigError, ModelError
 from raycalib.evaluation.methods import LORA, LORA_PROMPT
 from raycalib.hashing import stable_hash
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, SavedLora, read_adapter, read_lora
+from raycalib.lm.adapter_files import SavedLora, read_adapter, read_lora
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.loading import load_as_stored, load_tokenizer
 from raycalib.lm.names import ModelSource

@@ -7,7 +7,7 @@ lies in a directory of its name.
 from collections.abc import Collection
 
 from raycalib.evaluation.methods import COMBINED, LORA, LORA_PROMPT, PROBE, TUNED
-from raycalib.lm.adapter_files import ADAPTER_FILES
+from raycalib.lm.adapter_names import ADAPTER_FILES
 from raycalib.storage import Location
 from raycalib.tuning.combined_files import COMBINED_FILE
 from raycalib.tuning.probe_files import PROBE_RECORD, PROBE_TENSORS

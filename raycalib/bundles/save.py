@@ -11,7 +11,8 @@ from raycalib.bundles.card import CARD, DIAGRAM, model_card
 from raycalib.bundles.layout import CALIBRATION_TENSORS, HELD, adapter_place, part_place
 from raycalib.bundles.record import RECORD, BundleRecord, read_record
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS, read_adapter
+from raycalib.lm.adapter_files import read_adapter
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 from raycalib.storage import Location
 from raycalib.tuning.combined import Combined
 from raycalib.tuning.combined_files import save_combined

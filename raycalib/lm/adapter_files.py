@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from raycalib.errors import ModelError
 from raycalib.lm.adapter_kinds import LORA_TYPES, PAPER_FIELDS, check_kind, check_ranks
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_FILES, ADAPTER_WEIGHTS
 from raycalib.lm.model_files import is_pointer
 from raycalib.lm.weight_check import check_finite
 from raycalib.storage import Location
 
-ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
 PICKLED_WEIGHTS = "adapter_model.bin"
 PREFIX = "base_model.model."
 LORA = ".lora_"

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, LORA, SavedLora, read_lora
+from raycalib.lm.adapter_files import LORA, SavedLora, read_lora
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from raycalib.lm.architecture import beside_text, check_targets
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.lm.weight_check import some

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from raycalib.lm.adapter_files import ADAPTER_WEIGHTS, PREFIX
+from raycalib.lm.adapter_files import PREFIX
+from raycalib.lm.adapter_names import ADAPTER_WEIGHTS
 from raycalib.lm.adapters import attach_lora, save_adapter
 from raycalib.lm.label_tokens import query_label_tokens
 from raycalib.lm.lora_settings import LoraSettings

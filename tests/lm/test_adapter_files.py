@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PREFIX, read_lora
+from raycalib.lm.adapter_files import PREFIX, read_lora
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from raycalib.lm.adapters import attach_lora, load_adapter, save_adapter
 from raycalib.lm.lora_settings import LoraSettings
 from raycalib.storage import Location

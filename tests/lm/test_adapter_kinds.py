@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from raycalib.lm.adapters import load_adapter
 from raycalib.storage import Location
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from raycalib.errors import ConfigError, ModelError, StorageError
-from raycalib.lm.adapter_files import ADAPTER_FILES
+from raycalib.lm.adapter_names import ADAPTER_FILES
 from raycalib.lm.adapters import attach_lora, load_adapter, save_adapter
 from raycalib.lm.lora_settings import ALL_LINEAR_TARGETS, LoraSettings
 from raycalib.storage import Location

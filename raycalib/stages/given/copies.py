@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from raycalib.errors import ModelError
-from raycalib.lm.adapter_files import ADAPTER_FILES, read_adapter
+from raycalib.lm.adapter_files import read_adapter
+from raycalib.lm.adapter_names import ADAPTER_FILES
 from raycalib.stages.given.files import content_hash
 from raycalib.stages.given.methods import GivenMethod
 from raycalib.stages.given.places import ADAPTER_FOLDER, HEAD_FOLDER

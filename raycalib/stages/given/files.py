@@ -6,14 +6,8 @@ from typing import Literal, NamedTuple
 from raycalib.errors import ModelError
 from raycalib.evaluation.methods import LORA
 from raycalib.hashing import stable_hash
-from raycalib.lm.adapter_files import (
-    ADAPTER_CONFIG,
-    ADAPTER_WEIGHTS,
-    PICKLED_WEIGHTS,
-    AdapterBytes,
-    parse_adapter,
-    read_adapter,
-)
+from raycalib.lm.adapter_files import PICKLED_WEIGHTS, AdapterBytes, parse_adapter, read_adapter
+from raycalib.lm.adapter_names import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from raycalib.stages.given.places import (
     ADAPTER_FOLDER,
     HEAD_FOLDER,

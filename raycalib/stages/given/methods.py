@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from raycalib.errors import ConfigError
-from raycalib.lm.adapter_files import ADAPTER_FILES
+from raycalib.lm.adapter_names import ADAPTER_FILES
 from raycalib.lm.names import HUB_IDS
 from raycalib.printable import printable_line
 from raycalib.stages.given.files import Kind, read_given_adapter, read_given_probe
