@@ -5,7 +5,8 @@ python bench/ask.py --bundle runs/demo/bundles/llama2-7b-oe        # a bundle of
 The first is the whole command, imports and loading among it, from return to its line (median of five), in turn with the
 same by plain transformers and PEFT: load, generate, read the query once. Then 200
 questions go in one call through the plain generator (answers alone) and through the calibrated model (answers, each of
-which it is asked about): the second reads each text once more with its query. Ends with one line of JSON.
+which it is asked about): the second reads each text once more with its query. Last, the same 200 by file: jobs/ask.py
+--in and jobs/generate.py on the same rows, each as a whole command with its local Ray. Ends with one line of JSON.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from statistics import median
 import subprocess
 import sys
+from tempfile import TemporaryDirectory
 import time
 
 from raycalib import CalibratedModel
@@ -23,7 +25,7 @@ from raycalib.lm.generation import GenerationRequest, GreedyGenerator
 from raycalib.sources.facts.questions import fact_questions
 
 ROOT = Path(__file__).parents[1]
-GOAL_S, N_QUESTIONS, REPEATS = 6.0, 200, 5
+GOAL_S, N_QUESTIONS, REPEATS, FILE_REPEATS = 6.0, 200, 5, 3
 
 
 PLAIN = """
@@ -64,6 +66,27 @@ def first_answer_s(bundle: str) -> float:
     return seconds
 
 
+def by_file_s(bundle: str, questions: list[str], targets: list[str]) -> tuple[list[float], list[float]]:
+    """Seconds of whole commands, in turn: answers with confidences, and answers alone, of the same rows."""
+    asked, generated = list[float](), list[float]()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "questions.jsonl"
+        lines = [json.dumps({"question": q, "answer": a}) for q, a in zip(questions, targets, strict=True)]
+        file.write_text("\n".join(lines))
+        ask = ["jobs/ask.py", "--bundle", bundle, "--in", str(file)]
+        generate = ["jobs/generate.py", "--models", "llama2:7b", "--styles", "oe", "--dataset", f"file:{file}"]
+        generate += ["--rows-per-shard", "64"]
+        for repeat in range(FILE_REPEATS):
+            for name, command, found in (("asked", ask, asked), ("generated", generate, generated)):
+                out = ["--out", f"{folder}/{name}{repeat}"]
+                found.append(seconds_of(lambda every=[sys.executable, *command, *out]: run(every)))
+    return asked, generated
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+
+
 def seconds_of(do) -> float:  # type: ignore[no-untyped-def]
     began = time.monotonic()
     do()
@@ -95,6 +118,9 @@ def main() -> None:
     print(
         f"{N_QUESTIONS} questions: {alone:.2f} s of answers alone, {answered:.2f} s with confidences", file=sys.stderr
     )
+    asked, generated_alone = by_file_s(bundle, questions, [row["target"] for row in rows])
+    for name, seconds in (("by file", asked), ("jobs/generate.py", generated_alone)):
+        print(f"{name}: {', '.join(f'{each:.1f}' for each in seconds)} s", file=sys.stderr)
     values = {
         "bench": "ask",
         "first_answer_s": round(median(first), 2),
@@ -106,6 +132,9 @@ def main() -> None:
         "answers_alone_s": round(alone, 2),
         "with_confidence_s": round(answered, 2),
         "ratio": round(answered / alone, 2),
+        "by_file_s": round(median(asked), 1),
+        "generate_s": round(median(generated_alone), 1),
+        "by_file_to_generate": round(median(asked) / median(generated_alone), 2),
     }
     print(json.dumps(values))
 
