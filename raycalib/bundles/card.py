@@ -4,10 +4,14 @@ from collections.abc import Sequence
 
 from raycalib.bundles.record import BundleRecord, FiguresRecord
 from raycalib.evaluation.methods import PROBE, TUNED
+from raycalib.lm.adapter_names import ADAPTER_CONFIG
+from raycalib.storage import Location
 
 CARD, DIAGRAM = "README.md", "reliability.png"
 LICENCES = {"meta-llama/Llama-2": "llama2", "mistralai/Mistral-7B": "apache-2.0"}
 """Of base models that are known, by the beginning of their ids."""
+VLLM_DEFAULT_RANK, VLLM_RANKS = 16, (32, 64, 128, 256, 320, 512)
+"""Of vLLM 0.32's --max-lora-rank."""
 SHOWN = ("accuracy", "ece", "auroc", "brier", "nll")
 TITLES = {"accuracy": "accuracy", "ece": "ECE", "auroc": "AUROC", "brier": "Brier", "nll": "NLL"}
 METHODS = {
@@ -18,7 +22,7 @@ METHODS = {
 }
 
 
-def model_card(record: BundleRecord, name: str, *, has_diagram: bool, licence: str = "") -> str:
+def model_card(record: BundleRecord, name: str, *, has_diagram: bool, licence: str = "", rank: int = 0) -> str:
     """The card, with the hub's metadata and model-index at its head.
 
     Args:
@@ -26,6 +30,7 @@ def model_card(record: BundleRecord, name: str, *, has_diagram: bool, licence: s
         name: of the bundle, as commands name it: ``org/name``, or a directory.
         has_diagram: whether ``reliability.png`` lies beside it.
         licence: of the base model, by the hub's name; empty is what is known of it, else ``other``.
+        rank: of the adapter at the bundle's top; see ``adapter_rank``.
     """
     head = _metadata(record, name, licence or licence_of(record)).to_yaml()
     body = [
@@ -36,7 +41,7 @@ def model_card(record: BundleRecord, name: str, *, has_diagram: bool, licence: s
         f"`{record.default}`: {METHODS[record.default]}.",
         *_figures(record),
         *(["![Reliability diagram](reliability.png)"] if has_diagram else []),
-        *_use(record, name),
+        *_use(record, name, rank),
         *_limits(record),
     ]
     return f"---\n{head}\n---\n\n" + "\n\n".join(body) + "\n"
@@ -102,7 +107,7 @@ def _cell(metric: object) -> str:
     return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
 
 
-def _use(record: BundleRecord, name: str) -> Sequence[str]:
+def _use(record: BundleRecord, name: str, rank: int) -> Sequence[str]:
     options = "" if record.style == "oe" else ', [["Paris", "Rome", "Lima"]]'
     base = record.base.path if record.base.where == "hub" else "BASE_DIRECTORY"
     given = f', base="{base}"' if record.base.where == "local" else ""
@@ -118,9 +123,28 @@ def _use(record: BundleRecord, name: str) -> Sequence[str]:
             "without it:",
             "```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
             f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "{name}")\n```',
-            f"```\nvllm serve {base} --enable-lora --lora-modules calibrated={name}\n```",
+            f"```\nvllm serve {base} --enable-lora{_rank_flag(rank)} --lora-modules calibrated={name}\n```",
         ]
     return parts
+
+
+def adapter_rank(place: Location) -> int:
+    """The largest rank of the adapter that lies at a place; 0 where there is none.
+
+    Raises:
+        StorageError, DataError: its configuration cannot be read.
+    """
+    if not place.exists(ADAPTER_CONFIG):
+        return 0
+    config = place.read_json(ADAPTER_CONFIG)
+    return max([config["r"], *(config.get("rank_pattern") or {}).values()])
+
+
+def _rank_flag(rank: int) -> str:
+    """What vLLM has to be told of a rank; of larger ones than it knows the rank itself, which it refuses by name."""
+    if rank <= VLLM_DEFAULT_RANK:
+        return ""
+    return f" --max-lora-rank {next((known for known in VLLM_RANKS if known >= rank), rank)}"
 
 
 def _limits(record: BundleRecord) -> Sequence[str]:

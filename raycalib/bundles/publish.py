@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from raycalib.bundles.bundle import Bundle
-from raycalib.bundles.card import CARD, DIAGRAM, model_card
+from raycalib.bundles.card import CARD, DIAGRAM, adapter_rank, model_card
 from raycalib.bundles.layout import part_files
 from raycalib.bundles.record import RECORD, BaseRecord
 from raycalib.errors import ConfigError, RaycalibError, StorageError
@@ -138,7 +138,8 @@ def _bundle_folder(publication: Publication, folder: Path) -> Path:
     has_diagram = bundle.place.exists(DIAGRAM)
     for name in [*part_files(bundle.place, record.methods), *([DIAGRAM] if has_diagram else [])]:
         _write(folder / name, bundle.place.read_bytes(name))
-    card = model_card(record, publication.to, has_diagram=has_diagram, licence=publication.licence)
+    rank = adapter_rank(bundle.place)
+    card = model_card(record, publication.to, has_diagram=has_diagram, licence=publication.licence, rank=rank)
     _write(folder / CARD, card.encode())
     Location(str(folder)).write_json(RECORD, record.as_json())
     return folder

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import torch
 
-from raycalib.bundles.card import CARD, DIAGRAM, model_card
+from raycalib.bundles.card import CARD, DIAGRAM, adapter_rank, model_card
 from raycalib.bundles.layout import CALIBRATION_TENSORS, HELD, adapter_place, part_place
 from raycalib.bundles.record import RECORD, BundleRecord, read_record
 from raycalib.errors import ModelError
@@ -95,7 +95,8 @@ def save_bundle(
         write_tensors(part, CALIBRATION_TENSORS, rows)
     if diagram is not None:
         place.write_bytes(DIAGRAM, diagram)
-    place.write_bytes(CARD, model_card(record, place.name, has_diagram=diagram is not None).encode())
+    card = model_card(record, place.name, has_diagram=diagram is not None, rank=adapter_rank(place))
+    place.write_bytes(CARD, card.encode())
     place.write_json(RECORD, values)
 
 

@@ -8,10 +8,11 @@ from huggingface_hub.repocard import metadata_load
 import numpy as np
 import pytest
 
-from raycalib.bundles.card import CARD, DIAGRAM, licence_of, model_card
+from raycalib.bundles.card import CARD, DIAGRAM, adapter_rank, licence_of, model_card
 from raycalib.bundles.record import BaseRecord, BundleRecord
 from raycalib.evaluation.figures import reliability, scored_columns
 from raycalib.reports.card_plot import reliability_png
+from raycalib.storage import Location
 from tests.bundles.bundles import TinyLlama, calibrated, made_bundle, record_of
 
 
@@ -38,6 +39,22 @@ def test_the_hubs_reader_finds_base_library_and_figures(record: BundleRecord) ->
     assert 'CalibratedModel.from_pretrained("org/llama2-7b-oe")' in text
     assert "vllm serve meta-llama/Llama-2-7b-hf --enable-lora --lora-modules calibrated=org/llama2-7b-oe" in text
     assert "![Reliability diagram](reliability.png)" in text
+
+
+@pytest.mark.parametrize(
+    ("rank", "flag"), [(0, ""), (8, ""), (16, ""), (17, " --max-lora-rank 32"), (300, " --max-lora-rank 320")]
+)
+def test_vllm_is_told_of_a_rank_beyond_its_default(record: BundleRecord, rank: int, flag: str) -> None:
+    text = model_card(on_the_hub(record, "org/base"), "org/b", has_diagram=False, rank=rank)
+    assert f"vllm serve org/base --enable-lora{flag} --lora-modules calibrated=org/b\n" in text
+
+
+def test_the_rank_is_the_largest_of_the_adapters(tmp_path: Path) -> None:
+    place = Location(str(tmp_path))
+    assert adapter_rank(place) == 0
+    for pattern, rank in ((None, 8), ({}, 8), ({"v_proj": 64, "q_proj": 4}, 64)):
+        place.write_json("adapter_config.json", {"r": 8, "rank_pattern": pattern})
+        assert adapter_rank(place) == rank
 
 
 def test_a_directory_of_one_machine_is_in_no_card(record: BundleRecord) -> None:
