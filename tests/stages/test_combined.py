@@ -61,8 +61,11 @@ def logits(rows: list[Row]) -> np.ndarray:
     return np.array([np.nan if row["logit"] is None else row["logit"] for row in rows])
 
 
-def test_weights_are_fitted_on_one_half_and_everything_else_on_the_other(tmp_path: Path) -> None:
-    fitted, outputs = evaluated(Location(str(tmp_path)), rows_of(), NAMES, PROBE)
+@pytest.mark.parametrize("names", [NAMES, ("combined", *NAMES[:-1])], ids=["last", "first"])
+def test_weights_are_fitted_on_one_half_and_everything_else_on_the_other(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    fitted, outputs = evaluated(Location(str(tmp_path)), rows_of(), names, PROBE)
     calibration, said = by_method(fitted, outputs["test"])
     mine = calibration["combined"]
     assert [row["row_id"] for row in mine] == [row["row_id"] for row in calibration["probe"]]

@@ -69,12 +69,10 @@ def predict(
 
 
 def _all_planned(methods: Sequence[Method], rows: SetRows, fitted: Fitted) -> list[Planned]:
-    found = dict[str, Predictor]()
-    for method in methods:
-        plain = predictor(method, rows.scored, fitted.training)
-        if lacking := [name for name in plain.signals if name not in found or found[name].reason]:
-            plain = nothing(f"{lacking[0]}, which it is made of, has no confidences here")
-        found[method.name] = plain
+    found = {method.name: predictor(method, rows.scored, fitted.training) for method in methods}
+    for name, plain in list(found.items()):
+        if lacking := [signal for signal in plain.signals if signal not in found or found[signal].reason]:
+            found[name] = nothing(f"{lacking[0]}, which it is made of, has no confidences here")
     return [_planned(method, found[method.name], fitted) for method in methods]
 
 
