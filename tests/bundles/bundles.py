@@ -104,19 +104,21 @@ def made_bundle(
     folder: Path,
     rows: tuple[np.ndarray, np.ndarray] = FEW_ROWS,
     diagram: bytes | None = None,
+    weights: Combined = WEIGHTS,
     **changes: Any,
 ) -> Location:
     """A bundle with an adapter and a probe; of the record, what is changed."""
     model, tokenizer = tiny_llama
     record = record_of(model_dir, tokenizer, **changes)
     log_odds, labels = rows
-    adapter, probe = adapter_of(model, folder / "tuned"), probe_of(32, folder / "fitted")
+    adapters = {"lora_prompt": adapter_of(model, folder / "tuned"), "lora": adapter_of(model, folder / "lora", 1)}
+    probes = {"probe": probe_of(32, folder / "fitted"), "lora": probe_of(32, folder / "head", 1)}
     scalings = {"none": None, "temperature": TEMPERATURE, "platt": PLATT}
     files = {
         name: MethodFiles(
-            adapter=adapter if name == "lora_prompt" else None,
-            probe=probe if name == "probe" else None,
-            combined=WEIGHTS if name == "combined" else None,
+            adapter=adapters.get(name),
+            probe=probes.get(name),
+            combined=weights if name == "combined" else None,
             temperature=scalings[method.calibration.kind],
             log_odds=log_odds,
             labels=labels,

@@ -20,6 +20,7 @@ from raycalib.lm.generation import GenerationRequest, GreedyGenerator
 from raycalib.lm.query_scoring import QueryScorer
 from raycalib.prompts import choice_context, sanitize
 from raycalib.storage import Location
+from raycalib.tuning.combined import Combined
 from raycalib.tuning.probe_files import load_probe
 from tests.bundles.bundles import FEW_ROWS, PLATT, TEMPERATURE, WEIGHTS, TinyLlama, calibrated, made_bundle
 
@@ -93,26 +94,25 @@ def test_platt_scaling_shifts_what_the_temperature_divides(
             CalibratedModel.from_pretrained(place.uri)
 
 
-def test_combined_weighs_what_the_adapter_and_the_probe_say(
-    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "weights",
+    [WEIGHTS, Combined(signals=("lora", "lora_prompt", "probe"), weights=(1.5, 0.4, 3.0), shift=-0.5, n=30)],
+    ids=["two", "three"],
+)
+def test_combined_weighs_what_adapters_and_probe_say(
+    tiny_llama: TinyLlama, tiny_model_dir: Path, tmp_path: Path, weights: Combined
 ) -> None:
-    methods = {name: calibrated() for name in ("lora_prompt", "probe", "combined")}
-    place = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods)
+    methods = {name: calibrated() for name in (*weights.signals, "combined")}
+    place = made_bundle(tiny_llama, tiny_model_dir, tmp_path, methods=methods, weights=weights)
     answers = ["Paris", "Rome", "I do not know"]
-    said = {
-        name: [
-            each.p_correct
-            for each in CalibratedModel.from_pretrained(place.uri, method=name).confidence(QUESTIONS, answers)
-        ]
-        for name in methods
-    }
-    log_odds = np.array([[TEMPERATURE.value * np.log(p / (1 - p)) for p in said[name]] for name in WEIGHTS.signals])
-    expected = np.array(WEIGHTS.weights) @ log_odds + WEIGHTS.shift
+    models = {name: CalibratedModel.from_pretrained(place.uri, method=name) for name in methods}
+    said = {name: [each.p_correct for each in model.confidence(QUESTIONS, answers)] for name, model in models.items()}
+    log_odds = np.array([[TEMPERATURE.value * np.log(p / (1 - p)) for p in said[name]] for name in weights.signals])
+    expected = np.array(weights.weights) @ log_odds + weights.shift
     assert said["combined"] == pytest.approx(sigmoid(expected / TEMPERATURE.value).tolist(), abs=1e-5)
-    combined = CalibratedModel.from_pretrained(place.uri, method="combined")
-    base = CalibratedModel.from_pretrained(place.uri, method="probe")
-    assert [a.text for a in combined.answer(QUESTIONS)] == [a.text for a in base.answer(QUESTIONS)]
-    again = combined.confidence(QUESTIONS, answers)
+    texts_of = {name: [answer.text for answer in model.answer(QUESTIONS)] for name, model in models.items()}
+    assert len({tuple(found) for found in texts_of.values()}) == 1, "answers are the base model's"
+    again = models["combined"].confidence(QUESTIONS, answers)
     assert [each.p_correct for each in again] == said["combined"], "answering leaves the adapters as they were"
 
 

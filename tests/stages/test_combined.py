@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raycalib.errors import DataError
 from raycalib.metrics import auroc
 from raycalib.records import Row
 from raycalib.stages.combo import Method
@@ -133,6 +134,16 @@ def test_a_set_that_lacks_a_signal_has_no_combined(tmp_path: Path) -> None:
     holes = output.manifest.details["holes"]
     assert holes["combined"] == "lora_prompt, which it is made of, has no confidences here"
     assert all(row["logit"] is None for row in by_method(fitted, output)[1]["combined"])
+
+
+def test_signals_of_other_rows_are_refused(tmp_path: Path) -> None:
+    place, rows = Location(str(tmp_path)), rows_of()
+    fitted, _ = evaluated(place, rows, NAMES, PROBE)
+    of_set = set_rows(place / "again", "test", rows)
+    turned = set_rows(place / "turned", "test", rows[::-1])
+    methods = [Method(name=name) for name in NAMES]
+    with pytest.raises(DataError, match="probe and lora_prompt are not of the same rows"):
+        predict(COMBO, "test", methods, replace(of_set, scored=turned.scored), fitted, place / "again")
 
 
 def test_platt_stands_beside_the_temperature_and_is_used(tmp_path: Path) -> None:

@@ -78,3 +78,5 @@ def test_half_of_the_groups_fit_whatever_their_order() -> None:
     assert sum(by_group.values()) == 15
     assert dict(zip(groups[::-1], fitting_half(groups[::-1]), strict=True)) == by_group
     assert not fitting_half(["one"] * 9).any()
+    families = [f"{family}{number}" for family in "ab" for number in range(100)]
+    assert 30 < fitting_half(families)[:100].sum() < 70, "names that belong together are in both halves"
