@@ -2,12 +2,13 @@
 
 python bench/risk.py --run runs/demo                       # the bundles and predictions of make demo
 
-For each bundle and each risk it chooses the threshold on the bundle's calibration rows (Learn then Test, delta 0.05),
-and counts the wrong among the answers of ``test`` that it keeps; those of ``heldout_families``, which are of other
-kinds, stand beside them without a promise. Ends with one line of JSON.
+For each bundle, each of its methods and each risk it chooses the threshold on the bundle's calibration rows (Learn then
+Test, delta 0.05), and counts the wrong among the answers of ``test`` that it keeps; those of ``heldout_families``,
+which are of other kinds, stand beside them without a promise. Ends with one line of JSON.
 """
 
 import argparse
+from itertools import product
 import json
 from pathlib import Path
 import sys
@@ -17,16 +18,17 @@ from pyarrow import parquet
 
 from raycalib.bundles.bundle import open_bundle
 from raycalib.bundles.thresholds import certify
-from raycalib.evaluation.methods import WITH_TEMPERATURE
+from raycalib.evaluation.methods import WITH_PLATT, WITH_TEMPERATURE
 
 RISKS = (0.1, 0.2, 0.3)
+ENDS = {"temperature": WITH_TEMPERATURE, "platt": WITH_PLATT}
 
 
 def kept_rows(run: Path, bundle: str, question_set: str, method: str, threshold: float) -> tuple[int, int]:
-    """How many scored answers of the set are kept, and how many of them are wrong."""
+    """How many scored answers of the set are kept by a method of tables, and how many of them are wrong."""
     (place,) = (run / "predictions").glob(f"{bundle}-{question_set.replace('_', '-')}-*")
     manifest = json.loads((place / "manifest.json").read_text())
-    shard = manifest["shards"][manifest["details"]["methods"].index(method + WITH_TEMPERATURE)]
+    shard = manifest["shards"][manifest["details"]["methods"].index(method)]
     labels = [
         row["query_label"]
         for row in parquet.read_table(place / shard).to_pylist()
@@ -42,13 +44,14 @@ def main() -> None:
     found = list[dict[str, Any]]()
     for place in sorted((run / "bundles").iterdir()):
         bundle = open_bundle(str(place))
-        method = bundle.record.default
-        for risk in RISKS:
+        calibrated = {name: ENDS[each.calibration.kind] for name, each in bundle.record.methods.items()}
+        for method, risk in product(calibrated, RISKS):
             certificate = certify(bundle, method, risk)
-            line: dict[str, Any] = {"bundle": place.name, "risk": risk, "threshold": certificate.threshold}
+            line: dict[str, Any] = {"bundle": place.name, "method": method, "risk": risk}
+            line["threshold"] = certificate.threshold
             if certificate.threshold is not None:
                 for name in ("test", "heldout_families"):
-                    n, n_wrong = kept_rows(run, place.name, name, method, certificate.threshold)
+                    n, n_wrong = kept_rows(run, place.name, name, method + calibrated[method], certificate.threshold)
                     line[name] = {"kept": n, "wrong": n_wrong, "share": round(n_wrong / n, 3) if n else None}
             found.append(line)
             print(line, file=sys.stderr)

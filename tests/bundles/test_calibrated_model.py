@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 import subprocess
 import sys
@@ -10,15 +11,18 @@ import numpy as np
 from peft import PeftModel
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from raycalib import CalibratedModel
+from raycalib.bundles.base import base_source
 from raycalib.bundles.bundle import open_bundle
 from raycalib.bundles.thresholds import calibration_rows
 from raycalib.errors import ConfigError, ModelError
 from raycalib.lm.adapters import load_adapter
 from raycalib.lm.generation import GenerationRequest, GreedyGenerator
 from raycalib.lm.query_scoring import QueryScorer
-from raycalib.prompts import choice_context, sanitize
+from raycalib.prompts import choice_context, query_text, sanitize
+from raycalib.sources.facts.questions import fact_questions
 from raycalib.storage import Location
 from raycalib.tuning.combined import Combined
 from raycalib.tuning.probe_files import load_probe
@@ -62,6 +66,28 @@ def test_plain_peft_reads_the_same_adapter(bundle: Location, tiny_llama: TinyLla
         theirs = PeftModel.from_pretrained(copy.deepcopy(model), bundle.uri)(ids).logits
         assert torch.allclose(ours.model(ids).logits, theirs, atol=1e-5)
         assert not torch.allclose(model(ids).logits, theirs, atol=1e-2)
+
+
+@pytest.mark.skipif("RAYCALIB_BUNDLE" not in os.environ, reason="RAYCALIB_BUNDLE names a run's bundle with an adapter")
+def test_plain_peft_gives_the_logits_of_a_runs_bundle() -> None:
+    ours = CalibratedModel.from_pretrained(os.environ["RAYCALIB_BUNDLE"], dtype="float32")
+    base = base_source(ours.bundle.record.base).path
+    theirs = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), os.environ["RAYCALIB_BUNDLE"]
+    ).eval()
+    plain = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).eval()
+    worst = changed = 0.0
+    with torch.no_grad():
+        for row in fact_questions("oe", "test", 137, 40):
+            ids = ours.tokenizer(
+                query_text(f"{row['context']}\nAnswer:", row["target"]), return_tensors="pt", verbose=False
+            )["input_ids"]
+            expected = theirs(ids).logits
+            worst = max(worst, float((ours.model(ids).logits - expected).abs().max()))
+            changed = max(changed, float((plain(ids).logits - expected).abs().max()))
+    print(f"largest difference {worst:.2g}; the adapter changes logits by up to {changed:.1f}")
+    assert worst < 1e-5
+    assert changed > 0.1
 
 
 def test_the_probe_reads_the_base_models_states(bundle: Location, tiny_llama: TinyLlama) -> None:

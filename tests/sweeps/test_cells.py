@@ -1,5 +1,7 @@
 """Cells of a grid and of a random draw."""
 
+from dataclasses import replace
+
 import pytest
 
 from raycalib.errors import ConfigError
@@ -67,6 +69,8 @@ def test_as_many_rows_as_there_are_or_more_are_all_of_them() -> None:
 def test_a_run_evaluates_the_probe_where_one_is_swept() -> None:
     sweep = SweepConfig(sweep=SweepSettings(axes=("method=probe,lora", "train_rows=20,all")), methods=("lora",))
     assert sweep.run_config(cells_of(sweep)).methods == ("probe", "lora")
+    joined = replace(sweep, methods=("lora", "probe", "combined")).run_config(cells_of(sweep)).methods
+    assert joined == ("probe", "lora", "combined")
 
 
 def test_a_seed_is_of_the_trial_and_not_of_its_settings() -> None:
