@@ -13,7 +13,7 @@ import pytest
 
 from tests.jobs.processes import kill_family, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 RAY = Path(sys.executable).parent / "ray"
 LIMIT_S = 300

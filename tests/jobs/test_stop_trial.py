@@ -10,7 +10,7 @@ import pytest
 from tests.jobs.commands import LIMIT_S, ROOT, SMALL, run_job
 from tests.jobs.processes import kill_family, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1500)]
 SWEEP = [*SMALL, "--methods", "zero_shot_query,lora_prompt", "--combos", "llama2:7b/oe"]
 
 
@@ -20,6 +20,7 @@ def leaderboard(out: Path) -> dict[str, dict[str, str]]:
         return {row["lr"]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.long
 def test_a_trial_is_stopped_from_a_second_terminal_stays_so_and_goes_on(tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     command = [*SWEEP, "--axis", "lr=0.001,0.002", "--axis", "steps=400", "--out", str(out)]
@@ -51,6 +52,7 @@ def test_a_trial_is_stopped_from_a_second_terminal_stays_so_and_goes_on(tmp_path
     assert {row["state"] for row in leaderboard(out).values()} == {"finished"}
 
 
+@pytest.mark.slow
 def test_trials_that_fall_behind_are_stopped_and_said(tmp_path: Path) -> None:
     out = tmp_path / "out"
     axes = ["--axis", "lr=1e-9,0.05", "--axis", "steps=60", "--workers", "1"]
