@@ -9,6 +9,7 @@ from raycalib.hashing import stable_hash
 from raycalib.lm.names import ModelSource
 from raycalib.stages.output import StageOutput
 from raycalib.storage import Location
+from raycalib.tuning.platt import Platt
 from raycalib.tuning.temperature import Temperature
 
 
@@ -100,4 +101,6 @@ class Method:
             found["probe"] = self.probe.fingerprint
         if self.temperature is not None:
             found["given_temperature"] = self.temperature.log_temperature
+        if isinstance(self.temperature, Platt):
+            found["given_shift"] = self.temperature.shift
         return found | ({"hole": True} if self.hole else {})

@@ -12,12 +12,13 @@ from raycalib.errors import DataError
 from raycalib.metrics import auroc
 from raycalib.records import Row
 from raycalib.stages.combo import Method
+from raycalib.stages.given.temperatures import read_temperature
 from raycalib.stages.output import StageOutput
 from raycalib.stages.predictions.fit import Fitted
 from raycalib.stages.predictions.predict import predict
 from raycalib.storage import Location, read_shard
 from raycalib.tuning.combined import fit_combined, fitting_half
-from raycalib.tuning.platt import fit_platt
+from raycalib.tuning.platt import Platt, fit_platt
 from raycalib.tuning.settings import ProbeSettings
 from raycalib.tuning.temperature import fit_temperature
 from tests.stages.combos import COMBO, evaluated, labelled_row, set_rows
@@ -144,6 +145,23 @@ def test_signals_of_other_rows_are_refused(tmp_path: Path) -> None:
     methods = [Method(name=name) for name in NAMES]
     with pytest.raises(DataError, match="probe and lora_prompt are not of the same rows"):
         predict(COMBO, "test", methods, replace(of_set, scored=turned.scored), fitted, place / "again")
+
+
+def test_a_platt_scaling_that_is_given_keeps_its_shift(tmp_path: Path) -> None:
+    """``--temperature`` may name the files of one that a run or a bundle has."""
+    place, rows = Location(str(tmp_path)), rows_of(rate=0.1)
+    fitted, _ = evaluated(place, rows, ("probe",), PROBE, with_platt=True)
+    platt = read_temperature((fitted.output.place / "platts" / "probe").uri)
+    assert platt == fitted.platts["probe"].fitted
+    plain = Method(name="probe", temperature=replace(fitted.platts["probe"].fitted, shift=0.0))
+    method = replace(plain, temperature=platt)
+    assert method.identity() != plain.identity()
+    output = predict(COMBO, "test", [method], set_rows(place / "again", "test", rows), fitted, place / "again")
+    said = by_method(fitted, output)[1]
+    assert isinstance(platt, Platt)
+    assert abs(platt.shift) > 0.1
+    expected = logits(said["probe"]) / platt.value + platt.shift
+    assert logits(said["probe+given temperature"]) == pytest.approx(expected, nan_ok=True)
 
 
 def test_platt_stands_beside_the_temperature_and_is_used(tmp_path: Path) -> None:

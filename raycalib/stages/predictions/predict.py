@@ -13,7 +13,7 @@ from raycalib.stages.predictions.prediction import Variant
 from raycalib.stages.predictions.write import EVIDENCE_COLUMNS, Planned, write_predictions
 from raycalib.storage import Location, Manifest, write_manifest
 from raycalib.tuning.platt import Platt
-from raycalib.tuning.temperature_check import CheckedTemperature
+from raycalib.tuning.temperature import Temperature
 
 VERSION = 1
 """Goes up where predictions come out otherwise from the same logits."""
@@ -81,17 +81,16 @@ def _planned(method: Method, plain: Predictor, fitted: Fitted) -> Planned:
     variants = [Variant(name=method.name, reason=plain.reason)]
     for end, fits in ((WITH_TEMPERATURE, fitted.temperatures), (WITH_PLATT, fitted.platts)):
         checked = fits.get(method.name)
-        if checked is not None:
-            variants.append(_scaled(method.name + end, plain, checked))
+        if checked is not None and checked.fitted is None:
+            reason = plain.reason or f"not fitted: {checked.reason}"
+            variants.append(Variant(name=method.name + end, reason=reason))
+        elif checked is not None and checked.fitted is not None:
+            variants.append(_scaled(method.name + end, plain, checked.fitted))
     if method.temperature is not None:
-        name = method.name + WITH_GIVEN_TEMPERATURE
-        variants.append(Variant(name=name, temperature=method.temperature.value, reason=plain.reason))
+        variants.append(_scaled(method.name + WITH_GIVEN_TEMPERATURE, plain, method.temperature))
     return Planned(predictor=plain, variants=variants)
 
 
-def _scaled(name: str, plain: Predictor, checked: CheckedTemperature) -> Variant:
-    scaling = checked.fitted
-    if scaling is None:
-        return Variant(name=name, reason=plain.reason or f"not fitted: {checked.reason}")
+def _scaled(name: str, plain: Predictor, scaling: Temperature) -> Variant:
     shift = scaling.shift if isinstance(scaling, Platt) else 0.0
     return Variant(name=name, temperature=scaling.value, shift=shift, reason=plain.reason)
